@@ -72,6 +72,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case mergeNotLatest = "merge_not_latest"
   case mergeErased = "merge_erased"
   case notificationErased = "notification_erased"
+  case notificationOfSpam = "notification_of_spam"
   case notificationSent = "notification_sent"
   case notificationSending = "notification_sending"
   case notificationDue = "notification_due"
@@ -189,6 +190,7 @@ extension ProblemCode {
     case .mergeNotLatest: (.conflict, "the customer was merged into another one since; undo the merge {id} first")
     case .mergeErased:
       (.conflict, "the merge cannot be undone, because data of the customer was erased since")
+    case .notificationOfSpam: (.conflict, "the lead is marked as spam: nothing is sent about it")
     case .notificationErased: (.conflict, "the content of the notification was erased with the person's data")
     case .notificationSent: (.conflict, "the notification has been sent; replay its event to send it again")
     case .notificationSending: (.conflict, "the notification is being sent now")

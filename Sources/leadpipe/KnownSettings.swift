@@ -43,8 +43,8 @@ enum KnownSettings {
     }
     let own = Set(more.map(\.name))
     let declared =
-      all.filter { !own.contains($0.name) } + Providers.combinationErrors(environment)
-      + FormGuard.combinationErrors(environment) + unknown(environment)
+      (all + FormGuard.combinationErrors(environment)).filter { !own.contains($0.name) }
+      + Providers.combinationErrors(environment) + unknown(environment)
       + [supabase] + more
     return try Settings(declared, from: environment)
   }

@@ -22,11 +22,11 @@ enum ServiceEnvironment {
       also: Set(classes.compactMap(\.database?.streamSetting)), without: secrets)
   }
 
-  /// The environment of the worker: ours without the secrets of endpoints.
+  /// The environment of the worker: ours without the secrets of endpoints, and what needs them.
   static func worker(_ environment: [String: String]) -> [String: String] {
     service(
       environment, logins: ["DATABASE_URL_WORKER"], also: ["DATABASE_URL_LISTEN"],
-      without: ["ADMIN_API_KEY", "FORM_TOKEN_SECRET"])
+      without: ["ADMIN_API_KEY", "FORM_TOKEN_SECRET", "FORM_TOKENS", "FORM_WORK_BITS"])
   }
 
   /// Keeps the database owner's login only if one of `logins` is missing.

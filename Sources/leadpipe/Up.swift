@@ -3,6 +3,7 @@ import Contract
 import Glibc
 import Host
 import Store
+import StoreAccess
 import Wire
 
 struct Up: ParsableCommand {
@@ -24,6 +25,8 @@ struct Up: ParsableCommand {
       var address = in_addr()
       return inet_pton(AF_INET, host, &address) == 1 ? nil : "must be an IPv4 address for `leadpipe up`"
     },
+    // Its secret is made if there is none.
+    FormGuard.tokens, FormGuard.work,
   ]
 
   func run() throws {

@@ -160,8 +160,10 @@ def test_the_worker_accepts_its_settings(name, settings):
 def test_the_jobs_run(name, database):
     """Their words, with the login that their secret has."""
     container = pod(name)["containers"][0]
-    variable, = (entry["name"] for entry in container["env"])
-    role = "leadpipe_worker" if variable == "DATABASE_URL_WORKER" else None
+    # The jobs of the worker have all its settings.
+    of_worker = container.get("envFrom") == [{"secretRef": {"name": "leadpipe-worker"}}]
+    variable = "DATABASE_URL_WORKER" if of_worker else container["env"][0]["name"]
+    role = "leadpipe_worker" if of_worker else None
     url = re.sub("//[^@]*@", f"//{role}@", database.url) if role else database.url
     done = subprocess.run([REPO / "deploy/container/start", str(BIN / "leadpipe"), *container["args"]], env=clean_environment(**{variable: url}),
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50)

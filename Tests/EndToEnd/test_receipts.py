@@ -161,7 +161,7 @@ def test_visitors_get_one_receipt_in_their_language_and_in_our_words(database, m
             if to.startswith("arab"):
                 assert '<html lang="ar" dir="rtl">' in html and "استلمنا طلبك" in text and "\u2068+971 4 123 4567\u2069" in text
             else:
-                assert '<html lang="en" dir="ltr">' in html and "have not sent us a request" in text
+                assert '<html lang="en" dir="ltr">' in html and "did not send us a request" in text
         until(lambda: database.count("notification_logs", "to_visitor and status = 'sent'") == 4, 10, "the records")
 
         # A continued conversation has had its receipt.
@@ -310,7 +310,7 @@ def test_a_locked_lead_waits_and_stops_no_other(swept):
 # ── Delivery ──
 
 def test_a_refused_visitor_changes_nothing_for_the_team(swept, strict_mail):
-    strict_mail.refusals = {"sara@example.com": "550 5.7.1 <sara@example.com> we do not want this"}
+    strict_mail.refusals = {"sara@example.com": "550 5.1.1 <sara@example.com> no such mailbox"}
     made = lead(swept)
     sweep(swept)
     assert [each["outcome"]["class"] for each in deliver(swept, strict_mail)] == ["delivered"]
@@ -323,6 +323,26 @@ def test_a_refused_visitor_changes_nothing_for_the_team(swept, strict_mail):
     swept.run("update leadpipe.receipts set decided_at = now() - interval '40 days'")
     lead(swept, "sara@example.com")
     assert sweep(swept)["limited"] == 1 and reasons(swept) == ["an earlier receipt to this address was refused for good"]
+
+
+def test_a_refusal_that_is_not_the_mailboxs_is_not_remembered(swept, strict_mail):
+    """Our server may not relay, or its settings are wrong: nothing is known about the address."""
+    strict_mail.refusals = {"sara@example.com": "550 5.7.1 relaying denied"}
+    lead(swept)
+    sweep(swept)
+    deliver(swept, strict_mail)
+    assert [each["outcome"]["class"] for each in deliver(swept, strict_mail)] == ["permanent"]
+    swept.run("update leadpipe.receipts set decided_at = now() - interval '40 days'")
+    lead(swept, "sara@example.com")
+    assert sweep(swept)["planned"] == 1
+
+
+def test_a_receipt_that_waited_for_a_day_is_cancelled(swept, strict_mail):
+    lead(swept)
+    sweep(swept)
+    swept.run("update notification_logs set created_at = now() - interval '25 hours' where to_visitor")
+    claim(swept)
+    assert swept.text("select error_message from notification_logs where to_visitor") == "cancelled: it is too late for a receipt"
 
 
 def test_a_temporary_refusal_is_tried_again_and_a_log_in_fault_pauses(swept, strict_mail):

@@ -27,7 +27,14 @@ def read(text):
 
 
 def services():
-    return read(BLUEPRINT.read_text())["services"]
+    """The services, with the variables of their groups."""
+    blueprint = read(BLUEPRINT.read_text())
+    groups = {group["name"]: group["envVars"] for group in blueprint["envVarGroups"]}
+    found = blueprint["services"]
+    for service in found:
+        assert {"fromGroup": "leadpipe-rules"} in service["envVars"], "all services go by the same rules"
+        service["envVars"] = [one for variable in service["envVars"] for one in groups.get(variable.get("fromGroup"), [variable])]
+    return found
 
 
 def faults(service):
@@ -61,7 +68,7 @@ def test_the_check_finds_what_is_wrong(change):
 
 
 def test_no_secret_is_in_the_file_and_no_service_has_anothers():
-    secret = re.compile(r"DATABASE_URL|_KEY$|_PASS$|TOKEN|WEBHOOK")
+    secret = re.compile(r"DATABASE_URL|_KEY$|_PASS$|_SECRET$|TOKEN|WEBHOOK")
     for service in services():
         for variable in service["envVars"]:
             assert not secret.search(variable["key"]) or "value" not in variable, variable["key"]
@@ -74,7 +81,7 @@ def test_no_secret_is_in_the_file_and_no_service_has_anothers():
 def environment(service):
     """The service's settings; what is asked for in the dashboard has a value that is valid."""
     asked = {"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x", "TELEGRAM_BOT_TOKEN": "123456:ABC", "TELEGRAM_CHAT_ID": "-100123456789",
-             "EMAIL_USER": "leads@example.com", "EMAIL_PASS": "x", "ADMIN_API_KEY": "k" * 44}
+             "EMAIL_USER": "leads@example.com", "EMAIL_PASS": "x", "ADMIN_API_KEY": "k" * 44, "FORM_TOKEN_SECRET": "k" * 44}
     values = {variable["key"]: variable.get("value") or asked.get(variable["key"]) or "postgresql://x@127.0.0.1:1/x" for variable in service["envVars"]}
     return clean_environment(**values)
 

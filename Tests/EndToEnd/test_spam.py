@@ -101,6 +101,47 @@ def test_moving_to_spam_stops_what_is_still_to_be_sent(agency):
     assert agency.database.count("notification_logs", f"conversation_id = '{id}' and next_attempt_at is not null") == 0
     assert agency.database.count("lead_events", f"conversation_id = '{id}' and not processed") == 0
     assert "marked as spam" in agency.database.text(f"select max(error_message) from notification_logs where conversation_id = '{id}'")
+    # Neither a retry nor a replay sends them.
+    first = agency.database.text(f"select id from notification_logs where conversation_id = '{id}' order by id limit 1")
+    assert agency.http(f"/api/admin/notifications/{first}/retry", {}, headers=ADMIN)[2]["code"] == "notification_of_spam"
+    for call in ("retry_deliveries('{\"channel\": \"slack\", \"class\": \"permanent\"}')", "replay_events('{\"from\": \"2026-01-01\"}')"):
+        agency.database.run(f"select {call}")
+    assert agency.database.count("notification_logs", f"conversation_id = '{id}' and (next_attempt_at is not null or replay_of is not null)") == 0
+    # It was a mistake: they are sent after all.
+    change(agency, id, status="new")
+    until(lambda: agency.database.count("notification_logs", f"conversation_id = '{id}' and status = 'sent'") == 3, 15, "the messages")
+
+
+def test_a_lead_that_is_released_after_days_is_tried_as_long_as_a_new_one(agency):
+    id, _ = contact(agency, website2="x")
+    agency.database.run(f"update lead_events set created_at = created_at - interval '4 days' where conversation_id = '{id}'")
+    change(agency, id, status="new")
+    assert agency.database.count("lead_events", f"conversation_id = '{id}' and event_type = 'lead.created' and created_at > now() - interval '1 minute'") == 1
+    until(lambda: agency.database.count("notification_logs", f"conversation_id = '{id}' and status = 'sent'") == 3, 15, "the messages")
+
+
+def test_a_robots_request_changes_nothing_in_an_open_conversation(agency):
+    chat = {"customerName": "Open Chat", "customerPhone": "+971501112299", "conversationId": str(uuid.uuid4())}
+    assert agency.http("/api/chatbot/leads", chat)[0] == 201
+    sent = {**chat, "website2": "x", "customerEmail": "robot@example.com", "intent": "buy", "budget": "9M AED"}
+    assert agency.http("/api/chatbot/leads", sent)[0] == 200
+    assert row(agency, chat["conversationId"], "status, coalesce(customer_email, '-'), coalesce(intent, '-'), coalesce(budget, '-')") == "new|-|-|-"
+    entry, = agency.database.rows(f"select title, description, metadata from conversation_timeline where conversation_id = '{chat['conversationId']}'"
+                                  " and metadata ? 'spam'")
+    assert entry["title"] == "Submission that looks like a robot's" and "robot@example.com" in entry["description"]
+
+
+def test_an_erased_robot_is_closed_and_retention_counts_spam(agency):
+    id, _ = contact(agency, website2="x", customerEmail="robot-to-erase@example.com")
+    shown = agency.http("/api/admin/persons/show", {"contact": "robot-to-erase@example.com"}, headers=ADMIN)[2]
+    status, _, _ = agency.http("/api/admin/persons/erase", {"contact": "robot-to-erase@example.com", "conversations": len(shown["conversations"]),
+                                                            "subscriptions": 0}, headers=ADMIN)
+    assert status == 200 and row(agency, id) == "lost"
+    old, _ = contact(agency, website2="x")
+    agency.database.run("set session_replication_role = replica; "
+                        f"update conversations set created_at = now() - interval '90 days', updated_at = now() - interval '90 days' where id = '{old}'; "
+                        f"update chat_messages set created_at = now() - interval '90 days' where conversation_id = '{old}'")
+    assert json.loads(agency.database.text("select count_old_leads('{\"days\": 30}')"))["leads"] == 1
 
 
 def test_signs_are_judged_and_a_good_token_is_not_one(agency):

@@ -41,4 +41,4 @@ def close(contexts, faults, node, folder):
             traces.mkdir(parents=True, exist_ok=True)
             context.tracing.stop(path=traces / f"{re.sub(r'[^A-Za-z0-9]+', '-', node.name)}-{number}.zip")
         context.close()
-    assert not faults
+    assert not faults, faults

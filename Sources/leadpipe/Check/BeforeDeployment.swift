@@ -87,7 +87,9 @@ extension CheckGroup {
   private static let settings = CheckItem(
     "before.settings", "every setting is valid", doing: "checks all settings as the gateway and the worker do"
   ) { run in
-    let errors = KnownSettings.errors(run.environment)
+    var environment = run.environment
+    environment["FORM_TOKEN_SECRET"] = environment["FORM_TOKEN_SECRET"] ?? run.ownSecret(in: "form-token-secret")
+    let errors = KnownSettings.errors(environment)
     return errors.isEmpty
       ? .passed("\(KnownSettings.names.filter { run.environment[$0] != nil }.count) settings are set")
       : .failed(errors.joined(separator: "; "), fix: "correct them: docs/reference/settings.md; then start again")

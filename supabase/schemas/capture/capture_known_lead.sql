@@ -28,7 +28,9 @@ declare
   v_releases boolean := false;
   v_unstored jsonb;  -- what an unproven request says about the customer; only the timeline has it
   v_event uuid;
-  l record;  -- the lead as sent
+  l record;  -- the lead as sent, or nothing of it if it is ignored
+  v_sent record;
+  v_ignores boolean;
   c record;  -- the conversation as stored
 begin
   if v_key is not null then
@@ -88,9 +90,14 @@ begin
   end if;
   v_proven := coalesce(c.customer_phone = l.phone, false) or coalesce(lower(c.customer_email) = lower(l.email), false);
   -- What looks like a robot's changes nothing in a conversation that does not.
-  v_proven := v_proven and (v_spam is null or c.status = 'spam');
+  v_ignores := v_spam is not null and c.status <> 'spam';
+  v_proven := v_proven and not v_ignores;
+  v_sent := l;
+  if v_ignores then
+    select * into l from leadpipe.lead_fields('{}');
+  end if;
   v_releases := c.status = 'spam' and v_proven and v_spam is null and coalesce((p ->> 'hasToken')::boolean, false);
-  v_reachable := nullif(c.customer_phone, '') is not null or nullif(c.customer_email, '') is not null;
+  v_reachable := v_ignores or nullif(c.customer_phone, '') is not null or nullif(c.customer_email, '') is not null;
   -- What was read in the budget is stored with it.
   v_rebudgets := l.budget is not null and (v_proven or nullif(c.budget, '') is null);
   v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
@@ -169,7 +176,10 @@ begin
     where s.id = v_id
     returning s.status, s.updated_at into c.status, c.updated_at;
     perform leadpipe.reopen_follow_ups(v_id);
-    perform leadpipe.release_spam(v_id);
+    if c.first_response_at is null then
+      perform leadpipe.release_spam(v_id, jsonb_strip_nulls(jsonb_build_object('customerName', c.customer_name, 'customerPhone', c.customer_phone,
+        'customerEmail', c.customer_email, 'leadScore', c.lead_score, 'leadQuality', c.lead_quality)));
+    end if;
   end if;
 
   v_qualifies := v_rises and array_position('{cold,warm,hot}', c.lead_quality) > array_position('{cold,warm,hot}', v_before.lead_quality);
@@ -234,17 +244,17 @@ begin
     end if;
     if not v_proven then
       v_unstored := nullif(jsonb_strip_nulls(jsonb_build_object(
-        'customerName', nullif(l.name, c.customer_name), 'customerPhone', nullif(l.phone, c.customer_phone),
-        'customerEmail', nullif(lower(l.email), lower(c.customer_email)), 'intent', nullif(l.intent, c.intent),
-        'budget', nullif(l.budget, c.budget), 'propertyType', nullif(l.property_type, c.property_type),
-        'preferredArea', nullif(l.preferred_area, c.preferred_area), 'notes', l.notes, 'setAside', l.metadata -> 'setAside')), '{}');
+        'customerName', nullif(v_sent.name, c.customer_name), 'customerPhone', nullif(v_sent.phone, c.customer_phone),
+        'customerEmail', nullif(lower(v_sent.email), lower(c.customer_email)), 'intent', nullif(v_sent.intent, c.intent),
+        'budget', nullif(v_sent.budget, c.budget), 'propertyType', nullif(v_sent.property_type, c.property_type),
+        'preferredArea', nullif(v_sent.preferred_area, c.preferred_area), 'notes', v_sent.notes, 'setAside', v_sent.metadata -> 'setAside')), '{}');
     end if;
     -- note_added, because the customer added something. customer_contacted is for contact by an agent.
-    perform public.add_timeline_entry(v_id, 'note_added', 'Lead Updated',
-      (select E'Not stored, because the sender may be another person:\n' || string_agg(d.key || ': ' || d.value, E'\n')
+    perform public.add_timeline_entry(v_id, 'note_added', case when v_ignores then 'Submission that looks like a robot''s' else 'Lead Updated' end,
+      (select case when v_ignores then E'Not stored:\n' else E'Not stored, because the sender may be another person:\n' end || string_agg(d.key || ': ' || d.value, E'\n')
        from jsonb_each_text(v_unstored) d),
       'customer', null, null, jsonb_build_object('messagesAdded', v_added, 'proven', v_proven)
-        || case when v_unstored is null then '{}' else jsonb_build_object('notStored', v_unstored) end);
+        || case when v_ignores then v_spam else '{}' end || case when v_unstored is null then '{}' else jsonb_build_object('notStored', v_unstored) end);
   end if;
 
   return jsonb_build_object(

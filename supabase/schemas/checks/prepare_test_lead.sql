@@ -13,7 +13,8 @@ begin
     perform from leadpipe.assigning for no key update;
     return '{}';
   end if;
-  update public.conversations set sla_response_deadline = created_at - interval '1 hour'
+  -- A lead that was set aside as spam has no deadline.
+  update public.conversations set sla_response_deadline = case when status <> 'spam' then created_at - interval '1 hour' end
   where id = (p ->> 'id')::uuid and leadpipe.is_test_lead(id, customer_name, metadata)
   returning * into c;
   if not found then

@@ -53,7 +53,7 @@ begin
   n.sla_breached := c.sla_breached
     or (n.status = any (v_closed) and c.first_response_at is null and coalesce(c.sla_response_deadline <= now(), false));
   v_hides := n.status = 'spam' and c.status <> 'spam';
-  v_returns := c.status = 'spam' and n.status in ('new', 'in-progress');
+  v_returns := c.status = 'spam' and c.erased_at is null and n.status in ('new', 'in-progress');
   if v_hides then
     -- Nobody owes a robot an answer.
     n.sla_response_deadline := null;
@@ -62,7 +62,6 @@ begin
     -- The sender waits from now on. Callers without office hours send no deadlines.
     n.sla_response_deadline := coalesce((p_change #>> array['slaDeadlines', n.lead_quality])::timestamptz,
       clock_timestamp() + case n.lead_quality when 'hot' then interval '15 minutes' when 'warm' then interval '1 hour' else interval '24 hours' end);
-    n.sla_warned_for := null;
   end if;
   if n is not distinct from c then
     return false;
@@ -77,7 +76,7 @@ begin
   update public.conversations s set
     status = n.status, lead_score = n.lead_score, lead_quality = n.lead_quality, lead_score_breakdown = n.lead_score_breakdown,
     tags = n.tags, notes = n.notes, outcome = n.outcome, conversion_value = n.conversion_value, sla_breached = n.sla_breached,
-    sla_response_deadline = n.sla_response_deadline, sla_warned_for = n.sla_warned_for
+    sla_response_deadline = n.sla_response_deadline
   where s.id = c.id;
 
   if n.status = any (v_closed) and c.status <> all (v_closed) and to_regclass('public.follow_up_tasks') is not null then
@@ -98,7 +97,8 @@ begin
     perform leadpipe.silence_spam(c.id);
   elsif v_returns then
     perform leadpipe.reopen_follow_ups(c.id);
-    if n.status = 'new' then
+    -- Who takes it up needs no notification, and who has been answered neither.
+    if n.status = 'new' and c.first_response_at is null then
       perform leadpipe.release_spam(c.id);
     end if;
   end if;

@@ -22,7 +22,7 @@ begin
     'undelivered', (
       select coalesce(jsonb_agg(public.show_delivery(jsonb_build_object('id', e.id)) order by e.created_at, e.id), '[]')
       from (select e.id, e.created_at from public.lead_events e
-            where e.conversation_id = c.id and leadpipe.event_notifies(e.event_type, e.payload)
+            where e.conversation_id = c.id and c.status <> 'spam' and leadpipe.event_notifies(e.event_type, e.payload)
               and not exists (select from public.notification_logs d where d.lead_event_id = e.id)
             order by e.created_at desc, e.id desc limit 20) e),
     'receipt', (select jsonb_build_object('notSent', r.reason, 'at', leadpipe.iso8601(r.decided_at)) from leadpipe.receipts r where r.conversation_id = c.id),

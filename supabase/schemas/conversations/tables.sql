@@ -69,7 +69,7 @@ create index conversations_follow_up_date_idx on public.conversations (follow_up
 -- For retention. No open lead is in it, so that a capture writes no entry. Erasing removes the customer; one who writes
 -- again has it again.
 create index conversations_closed_idx on public.conversations (created_at, id)
-  where (erased_at is null or customer_id is not null) and status in ('completed', 'lost', 'converted');
+  where (erased_at is null or customer_id is not null) and status in ('completed', 'lost', 'converted', 'spam');
 -- For the figures, which leave out what is kept aside as a robot's.
 create index conversations_spam_idx on public.conversations (created_at) where status = 'spam';
 -- A warning changes nothing that clients read, so it does not refuse their changes as outdated.

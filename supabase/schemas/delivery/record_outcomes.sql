@@ -13,7 +13,7 @@ declare
   v_events uuid[];
   v_workers jsonb;
   v_known uuid[];
-  v_bounced uuid[];  -- the leads whose receipts were refused for good
+  v_bounced uuid[];  -- the leads whose receipts were refused because of their addresses
 begin
   -- Lock events first: if two calls finish the last two deliveries of an event, the second sees what the first wrote.
   perform from public.lead_events e
@@ -46,6 +46,8 @@ begin
       -- The class config has no limit of time, because somebody corrects the settings. The address of an agent or a visitor may stay wrong.
       next_attempt_at = case when o.status = 'failed'
           and not ((d.to_agent or d.to_visitor) and o.class = 'config' and coalesce(d.retried_at, d.created_at) < v_now - interval '72 hours')
+          -- It was being sent when the lead was marked as spam.
+          and not leadpipe.is_spam(d.conversation_id)
         then v_now + make_interval(secs => o."retryInSeconds") end,
       sent_at = case when o.status = 'sent' then o."finishedAt" else d.sent_at end,
       provider_id = coalesce(o."providerId", d.provider_id),
@@ -119,7 +121,8 @@ begin
   select array_agg(id order by id), array_agg(distinct lead_event_id),
     (select jsonb_agg(jsonb_build_object('channel', channel, 'until', leadpipe.iso8601(paused_until), 'reason', pause_reason,
        'class', pause_class) order by channel) from paused where is_new),
-    array_agg(conversation_id) filter (where to_visitor and status = 'failed' and class = 'permanent')
+    array_agg(conversation_id) filter (where to_visitor and status = 'failed' and class = 'permanent'
+      and ("providerCode" ~ '^5\.(1\.[0-6]|2\.1)$' or "providerCode" is null and "statusCode" in (550, 553)))
   into v_recorded, v_events, v_pauses, v_bounced from changed;
   if v_bounced is not null then
     update leadpipe.receipts r set bounced_at = v_now where r.conversation_id = any (v_bounced);

@@ -22,6 +22,7 @@ begin
     select d.id, d.created_at from public.notification_logs d join public.lead_events e on e.id = d.lead_event_id
     where (d.status in ('sent', 'delivered') or (d.status = 'failed' and d.next_attempt_at is null))
       and d.created_at < v_as_of and not e.payload ? 'erased' and leadpipe.can_be_sent_again(d.recipient, d.to_agent) and not d.to_visitor
+      and not leadpipe.is_spam(d.conversation_id)
       and (p -> 'after' is null or (d.created_at, d.id) > ((p #>> '{after,at}')::timestamptz, (p #>> '{after,id}')::uuid))
       and (p -> 'ids' is null or d.lead_event_id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
       -- A delivery is never older than its event: the first condition lets the planner use the index.
@@ -48,7 +49,7 @@ begin
       select e.id from public.lead_events e
       where e.planned_at is not null and e.created_at < v_as_of and leadpipe.event_notifies(e.event_type, e.payload)
         and not e.payload ? 'erased'
-        and not exists (select from public.conversations c where c.id = e.conversation_id and c.status = 'spam')
+        and not leadpipe.is_spam(e.conversation_id)
         and (p -> 'ids' is null or e.id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
         and (p ->> 'from' is null or e.created_at >= (p ->> 'from')::timestamptz)
         and (p ->> 'to' is null or e.created_at < (p ->> 'to')::timestamptz)

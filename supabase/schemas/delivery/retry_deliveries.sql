@@ -1,6 +1,6 @@
 -- Makes failed deliveries due immediately, whether given up or waiting: those in `ids`, or those of a `channel` and
 -- optionally a `class`. Each call retries at most 1,000 deliveries, oldest first, and skips those retried since `asOf`.
--- `isComplete` is false while more are left. A receipt is not sent again if it may have arrived, was refused or cancelled. With `dryRun`, nothing is changed. `by` is the name of the operator.
+-- `isComplete` is false while more are left. A receipt is not sent again if it may have arrived, was refused or cancelled, and nothing is about a lead that is spam. With `dryRun`, nothing is changed. `by` is the name of the operator.
 create or replace function public.retry_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -21,6 +21,7 @@ begin
       and (d.next_attempt_at is null or d.next_attempt_at > v_now)
       and (d.retried_at is null or d.retried_at < v_as_of)
       and not leadpipe.is_erased(d.lead_event_id) and leadpipe.can_be_sent_again(d.recipient, d.to_agent)
+      and not leadpipe.is_spam(d.conversation_id)
       and (not d.to_visitor or d.outcome_class in ('retry', 'throttled', 'config'))
       and (p -> 'ids' is null or d.id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
       and (p ->> 'channel' is null or d.channel = (p ->> 'channel')::public.notification_channel)

@@ -18,6 +18,7 @@ begin
     when v_state in ('sent', 'delivered') then 'notification_sent'
     when v_state = 'sending' then 'notification_sending'
     when (select leadpipe.is_erased(d.lead_event_id) from public.notification_logs d where d.id = (p ->> 'id')::uuid) then 'notification_erased'
+    when (select leadpipe.is_spam(d.conversation_id) from public.notification_logs d where d.id = (p ->> 'id')::uuid) then 'notification_of_spam'
     when (select d.to_visitor and d.next_attempt_at is null from public.notification_logs d where d.id = (p ->> 'id')::uuid) then 'receipt_final'
     else 'notification_due' end;
 end

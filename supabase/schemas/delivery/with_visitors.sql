@@ -1,6 +1,7 @@
 -- Returns the entries of a claim, from with_agents, and one for each of at most two visitors whose receipts are due first.
 -- There are none while a message for the team or an agent is due or an event is to be planned, so that receipts delay
--- nothing else. The receipts of leads that were closed, set aside or erased meanwhile are cancelled.
+-- nothing else. The receipts of leads that were closed, set aside or erased meanwhile are cancelled,
+-- and those that are older than a day.
 create or replace function leadpipe.with_visitors(p_channels jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -18,6 +19,12 @@ begin
     where not exists (select from public.conversations c where c.id = due.conversation_id and c.status in ('new', 'in-progress') and c.erased_at is null));
   if v_ended <> '{}' then
     perform leadpipe.cancel_deliveries(v_ended, 'cancelled: the lead is not open any more');
+  end if;
+  v_ended := array(
+    select d.id from public.notification_logs d
+    where d.to_visitor and d.due_at <= p_now and d.status <> 'sending' and d.created_at < p_now - interval '24 hours' order by d.due_at limit 100);
+  if v_ended <> '{}' then
+    perform leadpipe.cancel_deliveries(v_ended, 'cancelled: it is too late for a receipt');
   end if;
 
   select sum(greatest(coalesce(e."limit", 10), 0)) into v_room

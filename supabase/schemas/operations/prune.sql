@@ -1,6 +1,6 @@
 -- Deletes finished rows older than `days`, in one small batch: events with their deliveries and attempts, attempts
 -- without a delivery, decisions about assignments, and workers that have stopped. Also deletes idempotency keys older than 7 days, those made from
--- the content after an hour, and expired rate counts: they no longer have any effect. Without `days`, deletes only
+-- the content after an hour, and expired rate counts and records of receipts: they no longer have any effect. Without `days`, deletes only
 -- these. Unfinished rows are kept, however old. Deletes at most about `batch` rows per call (default and maximum 1,000)
 -- and 10,000 rate counts, in statements that take milliseconds. `isComplete` is true when nothing is left. Locked rows
 -- are left for another call.
@@ -69,6 +69,11 @@ begin
     delete from public.workers where name in (
       select w.name from public.workers w where w.last_seen < v_before order by w.name for update skip locked);
   end if;
+  -- Receipts that count for no limit any more. A refused address is remembered for a year.
+  delete from leadpipe.receipts where conversation_id in (
+    select r.conversation_id from leadpipe.receipts r
+    where r.decided_at < clock_timestamp() - interval '31 days' and (r.bounced_at is null or r.decided_at < clock_timestamp() - interval '1 year')
+    order by r.decided_at limit 100 for update skip locked);
   -- Last, because a returning client waits for the lock of its row. Expired rows also make room when new clients arrive. These are of a limit that nobody uses any more.
   delete from leadpipe.rate_counts where (rate, key) in (
     select c.rate, c.key from leadpipe.rate_counts c where c.ends < v_now limit 10000 for update skip locked);

@@ -13,7 +13,7 @@ begin
         select leadpipe.iso8601(case when l.passed_to is null then l.passed_at + interval '1 day' else l.called_at end) from leadpipe.person_lock l))
     from (
       select c.created_at, c.created_at < v_before and c.updated_at < v_before and leadpipe.is_unused_since(c.id, v_before) as is_old
-      from public.conversations c where (c.erased_at is null or c.customer_id is not null) and c.status in ('completed', 'lost', 'converted')) as closed);
+      from public.conversations c where (c.erased_at is null or c.customer_id is not null) and c.status in ('completed', 'lost', 'converted', 'spam')) as closed);
 end
 $$;
 revoke all on function public.count_old_leads(jsonb) from public, anon, authenticated;

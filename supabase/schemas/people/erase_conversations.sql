@@ -76,7 +76,7 @@ begin
     preferred_area = null, tags = '{}', notes = null, conversation_summary = null, outcome = null, lead_score_breakdown = null,
     metadata = null, device_info = null, idempotency_key = null, follow_up_date = null, erased_at = v_now,
     intent = case when c.intent in ('buy', 'rent', 'sell', 'invest', 'browse') then c.intent end,
-    status = case when c.status in ('new', 'in-progress') then 'lost' else c.status end,
+    status = case when c.status in ('new', 'in-progress', 'spam') then 'lost' else c.status end,
     -- Closing must not hide that nobody answered in time.
     sla_breached = c.sla_breached or c.status in ('new', 'in-progress') and c.first_response_at is null
       and coalesce(c.sla_response_deadline <= v_now, false)

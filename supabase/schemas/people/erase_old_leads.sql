@@ -17,7 +17,7 @@ declare
 begin
   for v_row in
     select c.id, c.created_at from public.conversations c
-    where (c.erased_at is null or c.customer_id is not null) and c.status in ('completed', 'lost', 'converted') and c.created_at < p_before
+    where (c.erased_at is null or c.customer_id is not null) and c.status in ('completed', 'lost', 'converted', 'spam') and c.created_at < p_before
       and (c.created_at, c.id) > (coalesce(p_to, '-infinity'), coalesce(p_id, '00000000-0000-0000-0000-000000000000'))
     order by c.created_at, c.id limit c_read
   loop

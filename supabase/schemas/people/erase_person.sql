@@ -46,6 +46,8 @@ begin
       where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails));
     delete from public.lead_events e where e.id = any (v_events);
   end if;
+  delete from leadpipe.receipts r where r.address = any (array(
+    select sha256(convert_to(leadpipe.receipt_address(email), 'UTF8')) from unnest(v.emails) as email));
   delete from public.customer_identities i
   where (i.kind = 'phone' and i.value = any (v.phones)) or (i.kind = 'email' and i.value = any (v.emails));
   perform leadpipe.forget_merges(v.conversations, v.phones, v.emails);

@@ -4,7 +4,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (
     select from public.conversations c
-    where c.id = p_id and (c.erased_at is null or c.customer_id is not null) and c.status in ('completed', 'lost', 'converted') and c.created_at < p_since and c.updated_at < p_since)
+    where c.id = p_id and (c.erased_at is null or c.customer_id is not null) and c.status in ('completed', 'lost', 'converted', 'spam') and c.created_at < p_since and c.updated_at < p_since)
     or exists (select from public.chat_messages m where m.conversation_id = p_id and m.created_at >= p_since) then
     return false;
   end if;

@@ -58,11 +58,6 @@ begin
   delete from leadpipe.receipt_queue q where q.conversation_id = any (v_done);
   update leadpipe.receipt_sweep set seen = s.seen, tokens = s.tokens, tokens_at = v_now where is_only;
 
-  -- What counts for no limit any more. A refusal is remembered for a year.
-  delete from leadpipe.receipts where conversation_id in (
-    select r.conversation_id from leadpipe.receipts r
-    where r.decided_at < v_now - interval '31 days' and (r.bounced_at is null or r.decided_at < v_now - interval '1 year')
-    order by r.decided_at limit 100 for update skip locked);
   return jsonb_build_object('planned', v_planned, 'limited', v_limited, 'waiting', v_waiting, 'isBusy', false,
     'isComplete', v_read < v_batch);
 end

@@ -58,7 +58,7 @@ async function fetchQuestions(address) {
 
 export class LeadpipeChat extends HTMLElement {
   #t; #language; #root; #dialog; #launcher; #log; #ask; #state; #memory; #outbox; #questions = null;
-  #editing = null; #shown = null; #askedAt = 0; #record = null; #isReady = null; #end = null; #awaitsQuestion = false; #announced = new Set();
+  #editing = null; #shown = null; #askedAt = 0; #record = null; #isReady = null; #listening = null; #awaitsQuestion = false; #announced = new Set();
 
   connectedCallback() {
     if (this.#root) return this.#listen();
@@ -75,14 +75,14 @@ export class LeadpipeChat extends HTMLElement {
   }
 
   #listen() {
-    this.#end = new AbortController();
-    this.#outbox.addEventListener('change', ({ detail }) => this.#follow(detail), { signal: this.#end.signal });
+    this.#listening = new AbortController();
+    this.#outbox.addEventListener('change', ({ detail }) => this.#follow(detail), { signal: this.#listening.signal });
     this.#memory.listen();
   }
 
   /** Removed from the page, or moved: what was not sent stays in the outbox. */
   disconnectedCallback() {
-    this.#end?.abort();
+    this.#listening?.abort();
     this.#memory?.close();
   }
 

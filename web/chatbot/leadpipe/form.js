@@ -38,7 +38,7 @@ const FORMS = {
 };
 
 export class LeadpipeForm extends HTMLElement {
-  #t; #language; #form; #state; #button; #fields = []; #outbox; #kind; #type; #id = null; #end = null;
+  #t; #language; #form; #state; #button; #fields = []; #outbox; #kind; #type; #id = null; #listening = null;
 
   connectedCallback() {
     if (this.#form) return this.#listen();
@@ -53,12 +53,12 @@ export class LeadpipeForm extends HTMLElement {
   }
 
   #listen() {
-    this.#end = null;
-    this.#outbox.addEventListener('change', ({ detail }) => this.#follow(detail), { signal: this.#end.signal });
+    this.#listening = new AbortController();
+    this.#outbox.addEventListener('change', ({ detail }) => this.#follow(detail), { signal: this.#listening.signal });
   }
 
   /** Removed from the page, or moved: the outbox goes on without it. */
-  disconnectedCallback() { this.#end?.abort(); }
+  disconnectedCallback() { this.#listening?.abort(); }
 
   /** Shows what an earlier page could not send, or what the server refused since. */
   async #resume() {

@@ -25,7 +25,7 @@ function origin() {
  */
 export class Memory extends EventTarget {
   #channel = null;
-  #end = null;
+  #listening = null;
   chat = null;
 
   constructor(outbox, language) {
@@ -38,18 +38,18 @@ export class Memory extends EventTarget {
 
   /** Hears of what other tabs change, until `close`. */
   listen() {
-    this.#end = new AbortController();
+    this.#listening = new AbortController();
     try {
       this.#channel = new BroadcastChannel('leadpipe-chat');
       this.#channel.onmessage = () => this.load();
     } catch { /* Then the other tab's answers come when this one is looked at. */ }
-    const { signal } = this.#end;
+    const { signal } = this.#listening;
     document.addEventListener('visibilitychange', () => { if (!document.hidden && this.chat) this.load(); }, { signal });
     addEventListener('pageshow', event => { if (event.persisted && this.chat) this.load(); }, { signal });
   }
 
   close() {
-    this.#end?.abort();
+    this.#listening?.abort();
     this.#channel?.close();
     this.#channel = null;
   }
