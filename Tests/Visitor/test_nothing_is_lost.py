@@ -219,7 +219,9 @@ def test_two_tabs_send_a_waiting_lead_once(visit, store, proxy, context):
 @pytest.mark.parametrize("blocked", ["indexedDB", "indexedDB localStorage", "indexedDB localStorage locks"])
 def test_browser_that_keeps_nothing(context, site, proxy, store, blocked):
     made = context()
-    made.add_init_script("if (navigator.locks) navigator.locks.request = () => Promise.reject(new DOMException('blocked', 'SecurityError'))" if "locks" in blocked else "")
+    if "locks" in blocked:
+        made.add_init_script("""if (navigator.locks)
+          navigator.locks.request = () => Promise.reject(new DOMException('blocked', 'SecurityError'))""")
     made.add_init_script(f"""for (const name of '{blocked.removesuffix(" locks")}'.split(' '))
       Object.defineProperty(window, name, {{ get() {{ throw new DOMException('blocked', 'SecurityError') }} }})""")
     page = made.new_page()
