@@ -132,7 +132,8 @@ import Testing
       #expect(metrics.contains(#"leadpipe_process_crashes_total{handler="\#(name)"} 0"#), "\(name)")
       #expect(metrics.contains(#"leadpipe_process_kills_total{handler="\#(name)"} 0"#), "\(name)")
     }
-    #expect(!metrics.contains("5xx"))
+    #expect(metrics.contains(#"leadpipe_requests_total{route="/late",method="GET",status="5xx"} 0"#))
+    #expect(!metrics.contains(#/status="5xx"} [1-9]/#))
     #expect(try await gateway.stop() == .exited(0))
   }
 
