@@ -19,7 +19,7 @@ COUNT, SECONDS = 10, 6
 @pytest.mark.seconds(240)
 def test_hosts_that_fail_one_at_a_time_lose_nothing_and_repeats_are_marked(tmp_path):
     with Site(tmp_path, RATE_LIMIT_LEAD="600/60") as site:
-        Run(site, seed=9, faults=12, longest=4, pause=0.25).check(patience=40, hurries=True)
+        Run(site, seed=9, faults=6, longest=4, pause=0.25).check(patience=40, hurries=True)
 
 
 class Asker:
