@@ -19,6 +19,8 @@ package enum AuditAction: String, CaseIterable, Sendable {
   case personMerged = "person.merged"
   case personMergeUndone = "person.merge_undone"
   case subscriberDeleted = "subscriber.deleted"
+  case subscribersErased = "subscribers.erased"
+  case testLeadsRemoved = "test_leads.removed"
 
   private static let names = allCases.map(\.rawValue)
 

@@ -7,13 +7,16 @@ extension Database {
     try call(.prune, JSON.object([.init("days", JSON(days))]).withoutNulls, deadline: deadline)
   }
 
-  /// Settles merges of customers, and erases one small batch of closed leads to which nothing has happened for `days` days;
-  /// nil erases none. Returns how many, and whether nothing is left to do now.
+  /// Settles merges of customers, and erases one small batch of closed leads to which nothing has happened for `days` days,
+  /// and the newsletter addresses that were kept aside as spam for as long; nil erases none. Returns how many of both, and
+  /// whether nothing is left to do now.
   package func prunePersons(
     unusedFor days: Int?, deadline: Instant
-  ) throws(StoreFailure) -> (leads: Int, isComplete: Bool) {
+  ) throws(StoreFailure) -> (leads: Int, subscriptions: Int, isComplete: Bool) {
     let done = try call(.prunePersons, JSON.object([.init("days", JSON(days))]).withoutNulls, deadline: deadline)
-    return (done["leads"]?.integer ?? 0, done["isComplete"]?.bool ?? true)
+    return (
+      done["leads"]?.integer ?? 0, done["subscriptions"]?.integer ?? 0, done["isComplete"]?.bool ?? true
+    )
   }
 
   /// Updates the search index for one small batch of changed conversations. Returns how many are left.

@@ -30,6 +30,12 @@ struct PersonRetention: ParsableCommand {
     Console.print(
       "\(leads) of \(found["closed"]?.integer ?? 0) closed lead\(found["closed"]?.integer == 1 ? "" : "s") "
         + "\(leads == 1 ? "is" : "are") unchanged for \(days) days\n")
+    let addresses = found["subscriptions"]?.integer ?? 0
+    if addresses > 0 {
+      Console.print(
+        "\(addresses) newsletter address\(addresses == 1 ? " that was" : "es that were") kept aside as spam "
+          + "\(addresses == 1 ? "is" : "are") as old\n")
+    }
     if let oldest = found["oldest"]?.string { Console.print("the oldest is from \(oldest)\n") }
     if set != nil {
       let begin =

@@ -168,7 +168,9 @@ def test_a_later_check_removes_what_a_killed_one_has_left(deployment):
                             "update idempotency_keys set created_at = created_at - interval '20 minutes'")
     deployment.check().good()
     deployment.database.run("delete from admin_sessions")
-    assert {**deployment.rows(), "public.admin_sessions": before["public.admin_sessions"]} == before
+    assert deployment.database.text("select action from leadpipe.audit_log order by id desc limit 1") == "test_leads.removed"
+    after = {**deployment.rows(), "public.admin_sessions": before["public.admin_sessions"]}
+    assert after == {**before, "leadpipe.audit_log": after["leadpipe.audit_log"]}
 
 
 def test_a_lead_of_a_visitor_is_never_taken_for_a_test_lead(parts):

@@ -94,6 +94,21 @@ def test_erases_closed_and_unchanged_leads_only(database):
     assert json.loads(leadpipe("person", "retention", "--days", "100", "--json", DATABASE_URL=database.url).stdout)["leads"] == 0
 
 
+def test_erases_old_newsletter_addresses_that_are_spam_only(database):
+    database.run("""set session_replication_role = replica; insert into newsletter_subscribers (email, status, updated_at)
+      select status || days || '@old.example', status, now() - days * interval '1 day' from unnest('{spam,active,unsubscribed}'::text[]) status,
+        unnest('{99,101}'::integer[]) days""")
+    database.run(DUE)
+    seen = leadpipe("person", "retention", "--days", "100", DATABASE_URL=database.url).stdout
+    assert "0 of 0 closed leads" in seen and "1 newsletter address that was kept aside as spam is as old" in seen
+    assert prune(database, "off")["subscriptions"] == 0
+    database.run(AGAIN)
+    assert prune(database)["subscriptions"] == 1
+    left = database.text("select string_agg(email, ' ' order by email) from newsletter_subscribers")
+    assert left == "active101@old.example active99@old.example spam99@old.example unsubscribed101@old.example unsubscribed99@old.example"
+    assert database.text("select actor, action, details from leadpipe.audit_log") == 'retention|subscribers.erased|{"days": 100, "subscriptions": 1}'
+
+
 def test_what_an_erased_person_sends_again_is_erased_in_its_time(database):
     add(database, "Gone")
     database.run("select leadpipe.erase_conversations(array(select id from conversations), 'Sara')")
@@ -186,13 +201,13 @@ def test_nothing_due_reads_an_index(database):
     add(database, "Kept", changed=5, count=3000)
     database.run("analyze conversations")
     plan = database.text("""set enable_seqscan = off; explain select c.id, c.created_at from conversations c
-      where c.erased_at is null and c.status in ('completed', 'lost', 'converted') and c.created_at < now() - interval '100 days'
-        and (c.created_at, c.id) > ('-infinity'::timestamptz, '00000000-0000-0000-0000-000000000000'::uuid)
+      where (c.erased_at is null or c.customer_id is not null) and c.status in ('completed', 'lost', 'converted', 'spam')
+        and c.created_at < now() - interval '100 days' and (c.created_at, c.id) > ('-infinity'::timestamptz, '00000000-0000-0000-0000-000000000000'::uuid)
       order by c.created_at, c.id limit 1000""")
     assert "conversations_closed_idx" in plan and "Sort" not in plan, plan
     database.run(DUE)
     assert prune(database) == {
-        "events": 0, "deliveries": 0, "attempts": 0, "idempotencyKeys": 0, "leads": 0, "unindexed": 0, "isComplete": True}
+        "events": 0, "deliveries": 0, "attempts": 0, "idempotencyKeys": 0, "leads": 0, "subscriptions": 0, "unindexed": 0, "isComplete": True}
     assert database.text("select passed_to is null, passed_at > now() - interval '1 min' from leadpipe.person_lock") == "t|t"
 
 

@@ -6,6 +6,7 @@ import random
 import time
 import uuid
 from itertools import count
+from urllib.parse import quote
 
 import pytest
 
@@ -70,6 +71,8 @@ def test_a_caught_lead_is_kept_aside_and_comes_back_once(agency):
     words = name.replace(" ", "%20")
     found = agency.http(f"/api/admin/search?query={words}", headers=ADMIN)[2]["data"]
     assert caught not in {one["id"] for one in found}
+    asked = f"/api/admin/search?query={words}&filters=" + quote('{"status":["spam"]}')
+    until(lambda: caught in {one["id"] for one in agency.http(asked, headers=ADMIN)[2]["data"]}, 10, "the search for spam")
     until(lambda: caught in {one["id"] for one in agency.http(f"/api/admin/conversations?query={words}&status=spam", headers=ADMIN)[2]["data"]}, 10)
     assert caught not in {one["id"] for one in agency.http("/api/admin/sla?limit=100", headers=ADMIN)[2]["data"]}
     analytics = agency.http("/api/admin/analytics", headers=ADMIN)[2]
@@ -120,12 +123,15 @@ def test_a_lead_that_is_released_after_days_is_tried_as_long_as_a_new_one(agency
     until(lambda: agency.database.count("notification_logs", f"conversation_id = '{id}' and status = 'sent'") == 3, 15, "the messages")
 
 
-def test_a_robots_request_changes_nothing_in_an_open_conversation(agency):
+@pytest.mark.parametrize("status", ["new", "lost", "completed", "converted"])
+def test_a_robots_request_changes_nothing_in_a_conversation_and_does_not_reopen_it(agency, status):
     chat = {"customerName": "Open Chat", "customerPhone": "+971501112299", "conversationId": str(uuid.uuid4())}
     assert agency.http("/api/chatbot/leads", chat)[0] == 201
+    if status != "new":
+        change(agency, chat["conversationId"], status=status)
     sent = {**chat, "website2": "x", "customerEmail": "robot@example.com", "intent": "buy", "budget": "9M AED"}
     assert agency.http("/api/chatbot/leads", sent)[0] == 200
-    assert row(agency, chat["conversationId"], "status, coalesce(customer_email, '-'), coalesce(intent, '-'), coalesce(budget, '-')") == "new|-|-|-"
+    assert row(agency, chat["conversationId"], "status, coalesce(customer_email, '-'), coalesce(intent, '-'), coalesce(budget, '-')") == f"{status}|-|-|-"
     entry, = agency.database.rows(f"select title, description, metadata from conversation_timeline where conversation_id = '{chat['conversationId']}'"
                                   " and metadata ? 'spam'")
     assert entry["title"] == "Submission that looks like a robot's" and "robot@example.com" in entry["description"]

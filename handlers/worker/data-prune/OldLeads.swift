@@ -4,8 +4,8 @@ import StoreAccess
 import Wire
 
 extension Pruned {
-  /// Settles merges of customers, and erases closed leads that are older than RETENTION_LEADS_DAYS, in small batches
-  /// until nothing is left or little time is.
+  /// Settles merges of customers, and erases closed leads and caught newsletter addresses that are older than
+  /// RETENTION_LEADS_DAYS, in small batches until nothing is left or little time is.
   mutating func eraseOldLeads(
     _ retention: Retention, in database: Database, _ request: Request, until end: Instant, log: Log
   ) throws(Problem) {
@@ -14,8 +14,10 @@ extension Pruned {
         try database.prunePersons(unusedFor: retention.leadsDays, deadline: request.deadline ?? .steady)
       }
       leads += erased.leads
+      subscriptions += erased.subscriptions
       hasOldLeads = !erased.isComplete
     } while hasOldLeads && Instant.steady.adding(seconds: 3) < end
+    if subscriptions > 0 { log.info("Erased old spam", ["subscriptions": String(subscriptions)]) }
     if leads > 0 { log.info("Erased old leads", ["leads": String(leads)]) }
   }
 }

@@ -9,6 +9,8 @@ struct Pruned {
   private(set) var isPruned = false
   /// The number of closed leads whose personal data was erased.
   var leads = 0
+  /// The number of newsletter addresses that were kept aside as spam and are erased.
+  var subscriptions = 0
   /// True if there may be more to erase.
   var hasOldLeads = false
 
@@ -24,15 +26,16 @@ struct Pruned {
 
   var document: JSON {
     let numbers = zip(Self.kinds, counts).map { JSON.Member($0.0, JSON($0.1)) }
-    return JSON.object(numbers).setting("leads", JSON(leads)).setting("unindexed", JSON(unindexed)).setting(
-      "isComplete", .bool(isComplete))
+    return JSON.object(numbers).setting("leads", JSON(leads)).setting("subscriptions", JSON(subscriptions))
+      .setting("unindexed", JSON(unindexed)).setting("isComplete", .bool(isComplete))
   }
 
   static let schema: JSON = [
     "type": "object",
     "properties": .object(
       kinds.map { JSON.Member($0, ["type": "integer"]) } + [
-        JSON.Member("leads", ["type": "integer"]), JSON.Member("unindexed", ["type": "integer"]),
+        JSON.Member("leads", ["type": "integer"]), JSON.Member("subscriptions", ["type": "integer"]),
+        JSON.Member("unindexed", ["type": "integer"]),
         JSON.Member("isComplete", ["type": "boolean"]),
       ]),
   ]

@@ -1,7 +1,7 @@
 -- Removes the test lead `id` of `leadpipe check`, and those of the last day that interrupted checks have left, older than
 -- a quarter of an hour. Nothing of them remains: events, timeline, deliveries and their attempts, idempotency keys, and
--- phone numbers and email addresses that no other lead has. Returns how many leads were
--- `removed`, and whether `id` was one of them (`own`).
+-- phone numbers and email addresses that no other lead has. If there were others than `id`, the audit log gets an entry
+-- with their ids. Returns how many leads were `removed`, and whether `id` was one of them (`own`).
 create or replace function public.remove_test_leads(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -9,6 +9,7 @@ declare
   v_ids uuid[];
   v_customers uuid[];
   v_since timestamptz;
+  v_others uuid[];
 begin
   p := leadpipe.authorize(p, 'owner');
   v_ids := array(
@@ -32,6 +33,10 @@ begin
   delete from public.idempotency_keys k where k.created_at >= v_since - interval '1 minute' and k.conversation_id = any (v_ids);
   delete from public.customer_identities i
   where i.customer_id = any (v_customers) and not exists (select from public.conversations c where c.customer_id = i.customer_id);
+  v_others := array_remove(v_ids, (p ->> 'id')::uuid);
+  if v_others <> '{}' then
+    perform leadpipe.record_audit(p ->> 'by', 'test_leads.removed', null, jsonb_build_object('conversations', to_jsonb(v_others)));
+  end if;
   return jsonb_build_object('removed', cardinality(v_ids), 'own', coalesce((p ->> 'id')::uuid = any (v_ids), false));
 end
 $$;

@@ -1,5 +1,6 @@
 -- Housekeeping of customers, in one small batch: settles the latest merges, deletes those of more than 30 days ago, and
--- erases closed leads to which nothing has happened for `days` days (at least 30). Without `days`, erases nothing.
+-- erases closed leads to which nothing has happened for `days` days (at least 30), and newsletter addresses that were kept
+-- aside as spam for as long, at most 10,000 of them in a batch. Without `days`, erases nothing.
 -- `isComplete` is true if there is nothing left to do now. Does nothing while another call is at work.
 --
 -- Leads are read once a day. The first time is a day after the first call, and a day after calls that did not come for two
@@ -12,6 +13,7 @@ declare
   v_days integer := (p ->> 'days')::integer;
   l leadpipe.person_lock;
   v record;
+  v_addresses integer;
 begin
   if v_days < 30 then
     raise exception 'days must be at least 30' using errcode = '22023';
@@ -39,6 +41,13 @@ begin
   end if;
 
   v := leadpipe.erase_old_leads(v_now - make_interval(days => v_days), l.passed_to, l.passed_id);
+  delete from public.newsletter_subscribers where id in (
+    select s.id from public.newsletter_subscribers s
+    where s.status = 'spam' and s.updated_at < v_now - make_interval(days => v_days) limit 10000 for update skip locked);
+  get diagnostics v_addresses = row_count;
+  if v_addresses > 0 then
+    perform leadpipe.record_audit('retention', 'subscribers.erased', null, jsonb_build_object('subscriptions', v_addresses, 'days', v_days));
+  end if;
   l.unreported := l.unreported + v.erased;
   if l.unreported > 0 and (v.p_to is null or l.unreported >= 10000) then
     perform leadpipe.record_audit('retention', 'leads.erased', null, jsonb_build_object('leads', l.unreported, 'days', v_days));
@@ -48,7 +57,7 @@ begin
     called_at = v_now, passed_at = case when v.p_to is null then v_now else l.passed_at end, passed_to = v.p_to, passed_id = v.p_id,
     unreported = l.unreported
   where only_row;
-  return jsonb_build_object('leads', v.erased, 'isComplete', v.p_to is null);
+  return jsonb_build_object('leads', v.erased, 'subscriptions', v_addresses, 'isComplete', v.p_to is null);
 end
 $$;
 revoke all on function public.prune_persons(jsonb) from public, anon, authenticated;
