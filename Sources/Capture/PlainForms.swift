@@ -20,13 +20,13 @@ package struct PlainForms: Sendable {
   /// Returns the body of a request: JSON, or the fields of a posted form, as the JSON that a script would send. Fields
   /// that the form does not have are left out.
   package func content(of request: Request, for form: Form) throws(Problem) -> JSON {
-    guard request.isForm else { return try request.json() }
+    guard let sentForm = request.form else { return try request.json() }
     try checkOrigin(of: request)
-    let posted = try request.postedForm()
+    let posted = try sentForm.get()
     var sent: [String: String] = [:]
     for field in form.fields { sent[field.name] = posted[field.name] }
     if form.fields.contains(where: { $0.name == "language" }) {
-      sent["language"] = PageLanguage(request, posted).rawValue
+      sent["language"] = VisitorLanguage(request, posted).rawValue
     }
     // The order of the members must not depend on the run: identical forms are recognised by their content.
     let guarded = GuardFields.names.compactMap { name in posted[name].map { JSON.Member(name, .string($0)) } }
@@ -38,10 +38,9 @@ package struct PlainForms: Sendable {
   package func shown(
     _ result: Result<Reply, Problem>, to request: Request, _ words: FormWords, log: Log
   ) -> Result<Reply, Problem> {
-    guard request.isForm else { return result }
-    let posted: PostedForm?
-    do throws(Problem) { posted = try request.postedForm() } catch { posted = nil }
-    let language = PageLanguage(request, posted)
+    guard let form = request.form else { return result }
+    let posted: PostedForm? = if case .success(let read) = form { read } else { nil }
+    let language = VisitorLanguage(request, posted)
     switch result {
     case .success(let reply):
       // A redirect has the page too: the classic watchdog of OpenFaaS passes no status and no header on.
@@ -67,7 +66,7 @@ package struct PlainForms: Sendable {
       } else {
         log.warn("A posted form could not be stored", facts)
       }
-      let text = FormWords.explanation(status: problem.kind.status, language)
+      let text = RefusalPage.explanation(status: problem.kind.status, retryAfter: problem.retryAfter, language)
       let page = Page(
         language: language, title: words.title(language), body: "<p role=\"alert\">\(Page.escaped(text))</p>")
       return .success(

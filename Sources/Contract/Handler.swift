@@ -133,6 +133,9 @@ extension Handler {
   func prepare(_ request: inout Request) throws(Problem) {
     request.repairsText = description.repairsText
     guard request.body.count <= description.bodyLimit else { throw .tooLarge(description.bodyLimit) }
+    if description.takesForms, request.isForm {
+      request.form = Result { [request] () throws(Problem) in try request.postedForm() }
+    }
     let own = Instant(milliseconds: Instant.steady.milliseconds + description.timeLimitMs)
     request.deadline = request.deadline.map { min($0, own) } ?? own
     guard request.deadline.map({ $0 > .steady }) == true else { throw Problem(.deadlineExceeded) }

@@ -26,6 +26,8 @@ package struct Request: Sendable {
   var document: JSON?
   /// What `ReadAhead.check` has found; nil if the request has not been read ahead.
   package var checked: (any Sendable)?
+  /// The fields of a posted form, or why they cannot be read. Nil for any other request, and if the handler takes none.
+  package internal(set) var form: Result<PostedForm, Problem>?
   /// True if `json` replaces broken characters.
   var repairsText = false
 
@@ -150,10 +152,10 @@ extension Request {
   }
 
   /// True if the body is what an HTML form posts without a script. Never true for a bare body, which is JSON.
-  package var isForm: Bool { !isBare && FormType.isNamed(in: headers["content-type"] ?? "") }
+  var isForm: Bool { !isBare && FormType.isNamed(in: headers["content-type"] ?? "") }
 
-  /// Returns the fields of a posted form. The problem is a 400 if they cannot be read.
-  package func postedForm() throws(Problem) -> PostedForm {
+  /// Reads the fields of a posted form. The problem is a 400 if they cannot be read.
+  func postedForm() throws(Problem) -> PostedForm {
     try requireNoCoding()
     let form: PostedForm?
     do throws(PostedFormError) {

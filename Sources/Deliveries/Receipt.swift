@@ -19,7 +19,7 @@ package struct Receipt: Sendable, Equatable {
     }
   }
 
-  package let language: ReceiptLanguage
+  package let language: VisitorLanguage
   /// One line.
   package let subject: String
   package let heading: String
@@ -28,7 +28,7 @@ package struct Receipt: Sendable, Equatable {
   /// - Parameters:
   ///   - source: the source of the lead, which decides how the request is named.
   ///   - conversation: the lead, whose first eight digits are the reference.
-  package init(source: String?, language: ReceiptLanguage, conversation: UUIDText, agency: Agency) {
+  package init(source: String?, language: VisitorLanguage, conversation: UUIDText, agency: Agency) {
     let words = ReceiptWords.of(language)
     let values = [
       "agency": agency.name, "reference": Self.reference(of: conversation), "phone": agency.phone ?? "",
@@ -49,7 +49,7 @@ package struct Receipt: Sendable, Equatable {
     guard delivery.isReceipt, let conversation = delivery.conversationID else { return nil }
     self.init(
       source: delivery.payload["source"]?.string,
-      language: delivery.payload["language"]?.string.flatMap(ReceiptLanguage.init) ?? .english,
+      language: delivery.payload["language"]?.string.flatMap(VisitorLanguage.init) ?? .english,
       conversation: conversation,
       agency: agency)
   }

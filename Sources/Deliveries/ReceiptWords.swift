@@ -1,9 +1,4 @@
-package enum ReceiptLanguage: String, Sendable, CaseIterable {
-  case english = "en"
-  case arabic = "ar"
-
-  package var isRightToLeft: Bool { self == .arabic }
-}
+import Wire
 
 /// Who sends receipts, and how to reach them.
 package struct Agency: Sendable, Equatable {
@@ -45,7 +40,7 @@ struct ReceiptWords: Sendable {
     }
   }
 
-  static func of(_ language: ReceiptLanguage) -> ReceiptWords {
+  static func of(_ language: VisitorLanguage) -> ReceiptWords {
     switch language {
     case .english: english
     case .arabic: arabic

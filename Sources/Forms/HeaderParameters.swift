@@ -1,11 +1,11 @@
 /// A header value with parameters (RFC 9110 §5.6.6): `form-data; name="email"; filename="a.txt"`. Of a repeated parameter
 /// the first counts.
-struct HeaderParameters {
+package struct HeaderParameters: Sendable {
   /// The text before the first semicolon, without surrounding blanks.
-  let value: String
+  package let value: String
   private var parameters: [(name: String, value: String)] = []
 
-  init(_ header: String) { self.init(Array(header.utf8)[...]) }
+  package init(_ header: String) { self.init(Array(header.utf8)[...]) }
 
   init(_ header: ArraySlice<UInt8>) {
     var rest = header
@@ -23,7 +23,7 @@ struct HeaderParameters {
   }
 
   /// The name must be in lower case.
-  subscript(name: String) -> String? { parameters.first { $0.name == name }?.value }
+  package subscript(name: String) -> String? { parameters.first { $0.name == name }?.value }
 
   private static func take(from rest: inout ArraySlice<UInt8>, while isTaken: (UInt8) -> Bool) -> ArraySlice<UInt8> {
     let taken = rest.prefix(while: isTaken)

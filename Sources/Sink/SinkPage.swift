@@ -15,11 +15,11 @@ enum SinkPage {
 
   static func html(_ messages: [SinkMessage], total: Int, counts: SinkCounts = SinkCounts()) -> String {
     let articles = messages.reversed().map { message in
-      let subject = message.subject.map { "<h2><bdi>\(MarkUp.escape(shown($0, in: message)))</bdi></h2>\n" } ?? ""
-      let lines = message.lines.map { "<p><bdi>\(MarkUp.escape($0))</bdi></p>" }.joined(separator: "\n")
+      let subject = message.subject.map { "<h2><bdi>\(HTML.escaped(shown($0, in: message)))</bdi></h2>\n" } ?? ""
+      let lines = message.lines.map { "<p><bdi>\(HTML.escaped($0))</bdi></p>" }.joined(separator: "\n")
       return """
         <article>
-        <header>\(message.time.iso8601) · \(message.provider.rawValue) · <bdi>\(MarkUp.escape(message.recipient))</bdi></header>
+        <header>\(message.time.iso8601) · \(message.provider.rawValue) · <bdi>\(HTML.escaped(message.recipient))</bdi></header>
         \(subject)\(lines)
         </article>
         """
@@ -47,7 +47,7 @@ enum SinkPage {
   private static func faults(_ counts: SinkCounts) -> String {
     SinkProvider.allCases.flatMap { provider in
       counts.rows(provider).map { row in
-        "<p>\(provider.rawValue): \(row.count) × <bdi>\(MarkUp.escape(row.kind))</bdi></p>"
+        "<p>\(provider.rawValue): \(row.count) × <bdi>\(HTML.escaped(row.kind))</bdi></p>"
       }
     }.joined(separator: "\n")
   }

@@ -12,21 +12,6 @@ package enum Escaping {
     }
   }
 
-  /// Escapes for HTML text and quoted attributes, and for Telegram's HTML, which supports these four named entities and
-  /// numeric ones.
-  package static func html(_ text: String) -> String {
-    replace(text) { scalar in
-      switch scalar {
-      case "&": "&amp;"
-      case "<": "&lt;"
-      case ">": "&gt;"
-      case "\"": "&quot;"
-      case "'": "&#39;"
-      default: nil
-      }
-    }
-  }
-
   private static func replace(_ text: String, by entity: (Unicode.Scalar) -> String?) -> String {
     var out = ""
     for scalar in text.unicodeScalars {

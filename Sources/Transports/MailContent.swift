@@ -59,14 +59,14 @@ enum ReceiptText {
     let paragraphs = receipt.paragraphs.map { parts in
       let words = parts.map { part in
         switch part {
-        case .words(let text): Escaping.html(text)
-        case .value(let text): "<bdi>\(Escaping.html(text))</bdi>"
+        case .words(let text): HTML.escaped(text)
+        case .value(let text): "<bdi>\(HTML.escaped(text))</bdi>"
         }
       }
       return "<p>\(words.joined())</p>"
     }
     let direction = receipt.language.isRightToLeft ? "rtl" : "ltr"
-    let heading = Escaping.html(receipt.heading)
+    let heading = HTML.escaped(receipt.heading)
     return """
       <!DOCTYPE html>
       <html lang="\(receipt.language.rawValue)" dir="\(direction)"><head><meta charset="utf-8"><title>\(heading)</title></head>

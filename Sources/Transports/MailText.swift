@@ -1,4 +1,5 @@
 import Deliveries
+import Wire
 
 /// A notification as the two parts of an email.
 enum MailText {
@@ -12,18 +13,18 @@ enum MailText {
 
   static func html(_ notification: Notification) -> String {
     let rows = notification.fields.map { field in
-      let value = Escaping.html(field.value).split(separator: "\n", omittingEmptySubsequences: false)
+      let value = HTML.escaped(field.value).split(separator: "\n", omittingEmptySubsequences: false)
       return """
-        <tr><th align="left" valign="top" style="padding:4px 16px 4px 0">\(Escaping.html(field.label))</th>\
+        <tr><th align="left" valign="top" style="padding:4px 16px 4px 0">\(HTML.escaped(field.label))</th>\
         <td style="padding:4px 0"><bdi>\(value.joined(separator: "<br>"))</bdi></td></tr>
         """
     }
-    let links = notification.links.map { "<p><a href=\"\(Escaping.html($0.url))\">\(Escaping.html($0.label))</a></p>" }
+    let links = notification.links.map { "<p><a href=\"\(HTML.escaped($0.url))\">\(HTML.escaped($0.label))</a></p>" }
     return """
       <!DOCTYPE html>
-      <html lang="en"><head><meta charset="utf-8"><title>\(Escaping.html(notification.header))</title></head>
+      <html lang="en"><head><meta charset="utf-8"><title>\(HTML.escaped(notification.header))</title></head>
       <body style="font-family:sans-serif">
-      <h2>\(Escaping.html(notification.header))</h2>
+      <h2>\(HTML.escaped(notification.header))</h2>
       <table>
       \(rows.joined(separator: "\n"))
       </table>

@@ -103,10 +103,10 @@ extension Telegram {
 
   private static func html(_ notification: Notification, _ values: [String]) -> String {
     let fields = zip(notification.fields, values).map { field, value in
-      "<b>\(Escaping.html(field.label)):</b>\(field.isLong ? "\n" : " ")\(Escaping.html(value))"
+      "<b>\(HTML.escaped(field.label)):</b>\(field.isLong ? "\n" : " ")\(HTML.escaped(value))"
     }
-    let links = notification.links.map { "<a href=\"\(Escaping.html($0.url))\">\(Escaping.html($0.label))</a>" }
-    let lines = ["<b>\(Escaping.html(notification.header + notification.mark))</b>", ""] + fields
+    let links = notification.links.map { "<a href=\"\(HTML.escaped($0.url))\">\(HTML.escaped($0.label))</a>" }
+    let lines = ["<b>\(HTML.escaped(notification.header + notification.mark))</b>", ""] + fields
     return (lines + (links.isEmpty ? [] : [""] + links)).joined(separator: "\n")
   }
 }

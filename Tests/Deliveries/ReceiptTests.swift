@@ -7,7 +7,7 @@ import Wire
   private static let agency = Agency(name: "Palm", phone: "+971 4 123 4567", email: "hello@palm.example")
 
   private func receipt(
-    _ source: String? = "chatbot", _ language: ReceiptLanguage = .english, _ agency: Agency = agency
+    _ source: String? = "chatbot", _ language: VisitorLanguage = .english, _ agency: Agency = agency
   ) throws -> Receipt {
     Receipt(source: source, language: language, conversation: try #require(Self.conversation), agency: agency)
   }
@@ -26,8 +26,8 @@ import Wire
     #expect(text(receipt)[3].hasPrefix("If you did not send us a request, "))
   }
 
-  @Test("names the request in both languages, by its source", arguments: ReceiptLanguage.allCases)
-  func sources(language: ReceiptLanguage) throws {
+  @Test("names the request in both languages, by its source", arguments: VisitorLanguage.allCases)
+  func sources(language: VisitorLanguage) throws {
     let sources = ["chatbot", "contact_form", "property_inquiry", "sell_submission", "unheard_of"]
     let sentences = try sources.map { text(try receipt($0, language))[0] }
     #expect(Set(sentences).count == sources.count)
@@ -37,8 +37,8 @@ import Wire
     }
   }
 
-  @Test("says only how the agency can be reached", arguments: ReceiptLanguage.allCases)
-  func reach(language: ReceiptLanguage) throws {
+  @Test("says only how the agency can be reached", arguments: VisitorLanguage.allCases)
+  func reach(language: VisitorLanguage) throws {
     let none = text(try receipt("chatbot", language, .init()))[2]
     let phone = text(try receipt("chatbot", language, .init(phone: "+97141234567")))[2]
     let email = text(try receipt("chatbot", language, .init(email: "a@b.example")))[2]

@@ -157,6 +157,52 @@ def test_every_other_type_stays_415_and_the_chatbot_takes_json_only(site):
     assert post(site, "/api/contact", {**PERSON, "message": "x"}, Content_Encoding="gzip")[0] == 415
 
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def test_a_browser_gets_a_page_for_what_is_refused_before_the_handler(site):
+    """And a program gets a problem."""
+    before = site.database.count("conversations")
+    for status, kind, body, more, said in (
+            (413, URLENCODED, b"x" * 70_000, {}, "too large"), (413, "multipart/form-data; boundary=b", b"x" * 70_000, {}, "too large"),
+            (415, "text/plain", b"customerName=x", {}, "cannot be read"), (415, URLENCODED, b"a=b", {"Content_Encoding": "gzip"}, "cannot be read")):
+        found, headers, text = post(site, "/api/contact", kind=kind, body=body, Accept_Language="ar, en;q=0.5", **BROWSER, **more)
+        page = Page(text)
+        assert found == status and headers["content-type"] == "text/html; charset=utf-8" and headers["cache-control"] == "no-store", text
+        assert '<html lang="ar" dir="rtl">' in text and said in text and "لم يتم حفظ أي شيء" in text and page.tags.count("p") == 2
+        assert "default-src 'none'" in headers["content-security-policy"] and headers["x-request-id"]
+        found, headers, text = post(site, "/api/contact", kind=kind, body=body, **more)
+        assert found == status and headers["content-type"] == "application/problem+json" and json.loads(text)["status"] == status
+    assert site.database.count("conversations") == before
+
+
+def chunked(site, pieces):
+    """Without a length, so that the limit is met in the middle of the body."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)
+    connection.request("POST", "/api/contact", iter(pieces), {"Content-Type": URLENCODED, "Origin": SITE, **BROWSER}, encode_chunked=True)
+    answer = connection.getresponse()
+    found = answer.status, answer.getheader("content-type"), answer.read().decode()
+    connection.close()
+    return found
+
+
+def test_a_browser_gets_a_page_in_the_middle_of_a_body_that_is_too_large(site):
+    status, kind, text = chunked(site, [b"x" * 16_384] * 5)
+    assert (status, kind) == (413, "text/html; charset=utf-8") and "too large" in text
+
+
+@pytest.mark.parametrize("store", ["memory", "postgres"])
+def test_a_browser_gets_a_page_when_it_has_sent_too_often(database, store):
+    with Instance(DATABASE_URL=database.url, FRONTEND_URL=SITE, RATE_LIMIT_CONTACT="1/60", RATE_LIMIT_STORE=store) as site:
+        assert post(site, "/api/contact", {**PERSON, "message": "first"}, **BROWSER)[0] == 201
+        status, headers, text = post(site, "/api/contact", {**PERSON, "message": "second"}, Accept_Language="en", **BROWSER)
+        assert status == 429 and headers["content-type"] == "text/html; charset=utf-8" and headers["x-ratelimit-remaining"] == "0", text
+        assert f"in {headers['retry-after']} second" in text and "was not stored" in text and 'lang="ar" dir="rtl"' in text
+        status, headers, text = post(site, "/api/contact", {**PERSON, "message": "third"})
+        assert status == 429 and json.loads(text)["retryAfterSeconds"] == int(headers["retry-after"])
+        assert site.database.count("conversations") == 1
+
+
 @pytest.mark.parametrize("body", [
     b"--b\r\nbroken", b"", b"--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.exe\"\r\n\r\nMZ\r\n--b--",
     b"--b--\r\n" * 5000, b"\x00\xff" * 20_000])
@@ -206,4 +252,7 @@ def test_the_other_doors_take_forms_too(database):
         "CONTENT_LENGTH": str(len(body)), "REQUEST_URI": "/api/contact", "PATH": os.environ["PATH"]}
     done = subprocess.run([BIN / "handlers" / "contact-capture"], input=body, env=environment, capture_output=True, timeout=20)
     assert done.stdout.startswith(b"Status: 201 ") and b"Thank you" in done.stdout, (done.stdout, done.stderr)
+    large = {**environment, "CONTENT_LENGTH": "70000", "HTTP_ACCEPT": "text/html"}
+    done = subprocess.run([BIN / "handlers" / "contact-capture"], input=b"x" * 70_000, env=large, capture_output=True, timeout=20)
+    assert done.stdout.startswith(b"Status: 413 ") and b"The form is too large" in done.stdout, (done.stdout, done.stderr)
     assert database.count("conversations") == 3

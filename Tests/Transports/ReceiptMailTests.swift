@@ -6,7 +6,7 @@ import Wire
 @Suite("Receipts as emails") struct ReceiptMailTests {
   private static let agency = Agency(name: "Palm <b>&</b> Sons", phone: "+971 4 123 4567", email: "hello@palm.example")
 
-  private static func content(_ language: ReceiptLanguage, _ agency: Agency = agency) throws -> MailContent {
+  private static func content(_ language: VisitorLanguage, _ agency: Agency = agency) throws -> MailContent {
     let conversation = try #require(Sample.conversation)
     return MailContent(
       Receipt(source: "chatbot", language: language, conversation: conversation, agency: agency), agency: agency)
@@ -22,7 +22,7 @@ import Wire
       .map(String.init)
   }
 
-  @Test("has these headers", arguments: ReceiptLanguage.allCases) func headers(language: ReceiptLanguage) throws {
+  @Test("has these headers", arguments: VisitorLanguage.allCases) func headers(language: VisitorLanguage) throws {
     let lines = try Self.lines(try Self.content(language))
     let head = lines.prefix { !$0.isEmpty }
     #expect(
@@ -39,8 +39,8 @@ import Wire
     #expect(!lines.contains { $0.hasPrefix("Reply-To") })
   }
 
-  @Test("the same content goes through Resend", arguments: ReceiptLanguage.allCases)
-  func resend(language: ReceiptLanguage) throws {
+  @Test("the same content goes through Resend", arguments: VisitorLanguage.allCases)
+  func resend(language: VisitorLanguage) throws {
     let id = try #require(UUIDText(Sample.deliveryID))
     let from = try #require(Mailbox("leads@agency.example"))
     let to = try #require(Mailbox(address: "visitor@example.com"))

@@ -211,6 +211,8 @@ final class HTTPConnection: ChannelInboundHandler {
       }
     }
     exchange.quota = exchange.quota.map { dispatcher.rateLimits.settle($0, answer.reply.status) }
+    var answer = answer
+    if let page = exchange.refusalPage { answer.reply = page.shown(answer.reply) }
     let follows = answer.reply.bodyFollows && exchange.method != "HEAD"
     if !follows {
       dispatcher.record(exchange, answer)

@@ -19,6 +19,8 @@ struct HTTPExchange: Sendable {
   /// The origin of the page that may read the reply, and the access of the route.
   var origin: WebOrigin?
   var access = Description.Access.public
+  /// What the client gets instead of a problem, if it is a browser that has posted a form.
+  var refusalPage: RefusalPage?
   /// The rate limit for which the request was counted.
   var quota: Quota?
   /// The decision of the limits that gateways share, until the reply has been settled with them.

@@ -38,6 +38,7 @@ extension RequestDispatcher {
     exchange.route = match.route.path
     exchange.handler = description.name
     exchange.access = description.access
+    exchange.refusalPage = RefusalPage(head.headers, to: description)
     let client = connections.address(peer: peer, forwardedFor: head.forwardedFor)
     let message = Request(
       head, to: description, requestID: exchange.requestID, parameters: match.parameters, sourceIP: client?.text ?? "",

@@ -1,5 +1,6 @@
 import Contract
 import Forms
+import Wire
 
 /// The page that shows a form again, with what was typed and the errors beside the fields. It posts to the address at
 /// which it was shown.
@@ -7,7 +8,7 @@ struct FormPage {
   let words: FormWords
   let form: PostedForm
   let errors: [FieldError]
-  let language: PageLanguage
+  let language: VisitorLanguage
   let targets: [WebOrigin]
 
   var reply: Reply {

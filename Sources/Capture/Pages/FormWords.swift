@@ -1,5 +1,6 @@
 import Forms
 import Leads
+import Wire
 
 /// The words of a form on a page, in both languages.
 package struct FormWords: Sendable {
@@ -11,7 +12,7 @@ package struct FormWords: Sendable {
     var autocomplete: String?
     var isRequired = false
 
-    func label(_ language: PageLanguage) -> String { language.text(english, arabic) }
+    func label(_ language: VisitorLanguage) -> String { language.text(english, arabic) }
   }
 
   /// Hidden fields that the page sends again.
@@ -22,9 +23,9 @@ package struct FormWords: Sendable {
   private let buttons: (english: String, arabic: String)
   private let thanks: (english: String, arabic: String)
 
-  func title(_ language: PageLanguage) -> String { language.text(titles.english, titles.arabic) }
-  func button(_ language: PageLanguage) -> String { language.text(buttons.english, buttons.arabic) }
-  func thanks(_ language: PageLanguage) -> String { language.text(thanks.english, thanks.arabic) }
+  func title(_ language: VisitorLanguage) -> String { language.text(titles.english, titles.arabic) }
+  func button(_ language: VisitorLanguage) -> String { language.text(buttons.english, buttons.arabic) }
+  func thanks(_ language: VisitorLanguage) -> String { language.text(thanks.english, thanks.arabic) }
 
   private static let send = ("Send", "إرسال")
   private static let received = (
@@ -81,7 +82,7 @@ package struct FormWords: Sendable {
 
 extension FormWords {
   /// The text of an error for the person who filled in the form.
-  static func message(of error: FieldError, _ language: PageLanguage) -> String {
+  static func message(of error: FieldError, _ language: VisitorLanguage) -> String {
     switch error.code {
     case .required, .blank: language.text("Please fill this in.", "يرجى تعبئة هذا الحقل.")
     case .oneRequired:
@@ -94,22 +95,6 @@ extension FormWords {
       language.text("Please enter a phone number with its country code.", "يرجى إدخال رقم هاتف مع رمز الدولة.")
     case .invalidLength: language.text("This is too short or too long.", "هذا النص قصير جداً أو طويل جداً.")
     default: language.text("This value cannot be used.", "لا يمكن استخدام هذه القيمة.")
-    }
-  }
-
-  /// Returns the text for a failure that is not about a field.
-  static func explanation(status: Int, _ language: PageLanguage) -> String {
-    switch status {
-    case 403: language.text("This page may not send the form.", "لا يُسمح لهذه الصفحة بإرسال النموذج.")
-    case 404: language.text("There is no such subscription.", "لا يوجد اشتراك كهذا.")
-    case 422:
-      language.text(
-        "This form was sent before with other content. Please open it again.",
-        "تم إرسال هذا النموذج سابقاً بمحتوى مختلف. يرجى فتحه من جديد.")
-    case 400..<500: language.text("The form could not be read.", "تعذرت قراءة النموذج.")
-    default:
-      language.text(
-        "This did not work. Please go back and try again in a moment.", "لم ينجح ذلك. يرجى الرجوع والمحاولة بعد قليل.")
     }
   }
 }

@@ -8,7 +8,7 @@ package struct UnsubscribePage {
   package init(_ request: Request) { self.request = request }
 
   package var reply: Reply {
-    let language = PageLanguage(request)
+    let language = VisitorLanguage(request)
     let words = FormWords.unsubscribe
     let token = request.query["token"].flatMap { UUIDText($0) }
     let field =

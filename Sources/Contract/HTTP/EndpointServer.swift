@@ -188,6 +188,7 @@ package final class EndpointServer {
     _ answered: AnsweredRequest, _ origin: WebOrigin?, _ access: Description.Access = .public, _ quota: Quota? = nil
   ) -> ServedReply {
     var reply = ReplyHeaders.withoutReserved(answered.reply)
+    if let page = RefusalPage(answered.request.headers, to: handler.description) { reply = page.shown(reply) }
     // Only a gateway can continue a live stream. Without one, the client reconnects and receives the next events.
     for name in Self.feedHeaders { reply.headers[name] = nil }
     return ServedReply(

@@ -1,17 +1,24 @@
-import Contract
+import Wire
 
 /// A page for people whose browser runs no script: no style, no script, nothing from elsewhere. Its Content-Security-Policy
 /// allows nothing but posting the form on it.
-struct Page {
-  let language: PageLanguage
-  let title: String
+package struct Page: Sendable {
+  package let language: VisitorLanguage
+  package let title: String
   /// HTML. All text in it must have gone through `escaped`.
-  let body: String
+  package let body: String
   /// The origins, besides the page's own, to which the reply to its form may redirect: browsers apply form-action to
   /// redirects too.
-  var targets: [WebOrigin] = []
+  package var targets: [WebOrigin]
 
-  func reply(status: Int, headers: [String: String] = [:]) -> Reply {
+  package init(language: VisitorLanguage, title: String, body: String, targets: [WebOrigin] = []) {
+    self.language = language
+    self.title = title
+    self.body = body
+    self.targets = targets
+  }
+
+  package func reply(status: Int, headers: [String: String] = [:]) -> Reply {
     let html = """
       <!DOCTYPE html>
       <html lang="\(language.rawValue)" dir="\(language.direction)">
@@ -44,20 +51,16 @@ struct Page {
 
   /// Returns text as HTML, for content and for attribute values in double quotes. Characters that no HTML document may
   /// contain become U+FFFD.
-  static func escaped(_ text: String) -> String {
-    var scalars = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars {
+  package static func escaped(_ text: String) -> String {
+    let kept = text.unicodeScalars.map { scalar -> Unicode.Scalar in
       switch scalar {
-      case "&": scalars.append(contentsOf: "&amp;".unicodeScalars)
-      case "<": scalars.append(contentsOf: "&lt;".unicodeScalars)
-      case ">": scalars.append(contentsOf: "&gt;".unicodeScalars)
-      case "\"": scalars.append(contentsOf: "&quot;".unicodeScalars)
-      case "'": scalars.append(contentsOf: "&#39;".unicodeScalars)
-      case "\n", "\r", "\t": scalars.append(scalar)
-      case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}": scalars.append("\u{FFFD}")
-      default: scalars.append(scalar)
+      case "\n", "\r", "\t": scalar
+      case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}": "\u{FFFD}"
+      default: scalar
       }
     }
-    return String(scalars)
+    var scalars = String.UnicodeScalarView()
+    scalars.append(contentsOf: kept)
+    return HTML.escaped(String(scalars))
   }
 }

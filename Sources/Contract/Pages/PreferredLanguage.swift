@@ -1,25 +1,16 @@
-import Contract
 import Forms
+import Wire
 
-/// A language of the pages that people without a script see.
-package enum PageLanguage: String, Sendable {
-  case english = "en"
-  case arabic = "ar"
-
-  var direction: String { self == .arabic ? "rtl" : "ltr" }
-
-  /// Chooses the text.
-  func text(_ english: String, _ arabic: String) -> String { self == .arabic ? arabic : english }
-
-  /// The language that the form names in the field `language`, else the one that the browser prefers (RFC 9110 §12.5.4),
-  /// else English.
+extension VisitorLanguage {
+  /// The language that the form names in the field `language`, else the one that the browser prefers.
   package init(_ request: Request, _ form: PostedForm? = nil) {
-    if let named = form?["language"].flatMap({ Self(tag: $0[...]) }) {
-      self = named
-      return
-    }
-    var best: (language: PageLanguage, weight: Double)?
-    for item in (request.headers["accept-language"] ?? "").split(separator: ",").prefix(20) {
+    self = form?["language"].flatMap({ Self(tag: $0[...]) }) ?? Self(accepting: request.headers["accept-language"])
+  }
+
+  /// The language that a browser prefers (RFC 9110 §12.5.4), else English.
+  package init(accepting header: String?) {
+    var best: (language: VisitorLanguage, weight: Double)?
+    for item in (header ?? "").split(separator: ",").prefix(20) {
       let parts = item.split(separator: ";")
       guard let language = parts.first.flatMap({ Self(tag: $0) }) else { continue }
       let weight =
