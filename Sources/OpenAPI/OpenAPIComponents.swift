@@ -54,6 +54,16 @@ enum OpenAPIComponents {
     ],
   ]
 
+  /// The page that a browser gets for a form that it has posted without a script.
+  static let page = JSON.Member("text/html", ["schema": ["type": "string"]])
+
+  /// Returns the reply of a problem for a route that takes forms: a page is possible too.
+  static func pageOrProblem(of status: Int) -> JSON? {
+    let problem = responses.first { $0.key == name(of: status) }?.value
+    return problem?.setting(
+      "content", .object([.init("application/problem+json", problemContent), page]))
+  }
+
   /// A reply for each status that a problem can have.
   private static var responses: [JSON.Member] {
     var titles: [Int: String] = [:]

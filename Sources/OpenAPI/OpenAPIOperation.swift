@@ -94,11 +94,13 @@ struct OpenAPIOperation {
   private var responses: JSON {
     var responses: [Int: JSON] = [:]
     for status in problems {
-      responses[status] = ["$ref": .string("#/components/responses/" + OpenAPIComponents.name(of: status))]
+      let reference: JSON = ["$ref": .string("#/components/responses/" + OpenAPIComponents.name(of: status))]
+      responses[status] = description.takesForms ? OpenAPIComponents.pageOrProblem(of: status) : reference
     }
     for status in description.output.statuses {
       responses[status] = reply(status, isProblemToo: responses[status] != nil)
     }
+    if description.takesForms { responses[303] = redirect }
     return .object(responses.sorted { $0.key < $1.key }.map { .init(String($0.key), $0.value) })
   }
 
@@ -107,8 +109,20 @@ struct OpenAPIOperation {
     var problems = OpenAPIComponents.general.union(description.output.problems)
     if hasProcess { problems.formUnion(OpenAPIComponents.ofProcesses) }
     if isAdmin { problems.formUnion([401, 403, 503]) }
+    // A form from a page of another origin.
+    if description.takesForms { problems.insert(403) }
     if !parameters.isEmpty { problems.insert(404) }
     return problems
+  }
+
+  /// After a form that a browser has posted without a script.
+  private var redirect: JSON {
+    let address: JSON = ["type": "string", "format": "uri"]
+    return [
+      "description": "Success; the page that the form or FORM_THANKS_URL names",
+      "headers": OpenAPIComponents.everyReply.setting("Location", ["required": true, "schema": address]),
+      "content": .object([OpenAPIComponents.page]),
+    ]
   }
 
   private func reply(_ status: Int, isProblemToo: Bool) -> JSON {
@@ -126,6 +140,7 @@ struct OpenAPIOperation {
       let schema = isSaid ? sound(description.output.body) : ["type": "string"]
       return JSON.Member(type, ["schema": schema])
     }
+    if description.takesForms { content.append(OpenAPIComponents.page) }
     if isProblemToo { content.append(.init("application/problem+json", OpenAPIComponents.problemContent)) }
     return reply.setting("content", .object(content))
   }

@@ -137,6 +137,23 @@ import Wire
     #expect(responses?["412"] == ["$ref": "#/components/responses/Problem412"])
   }
 
+  @Test("a route that takes forms lists the page and the redirect that a browser gets") func forms() {
+    let input: JSON = ["type": "object", "properties": ["a": ["type": "string"]]]
+    let form = endpoint("a-a", ("POST", "/a"), statuses: [201], problems: [422], input: input).takingForms
+    let operation = operation(form, "post")
+    let content = { (status: String) in operation["responses"]?[status]?["content"]?.members?.map(\.key) }
+    #expect(
+      operation["requestBody"]?["content"]?.members?.map(\.key) == [
+        "application/json", "application/x-www-form-urlencoded", "multipart/form-data",
+      ])
+    #expect(content("201") == ["application/json", "text/html"] && content("303") == ["text/html"])
+    #expect(operation["responses"]?["303"]?["headers"]?["Location"]?["required"] == true)
+    for status in ["400", "403", "413", "415", "422", "429", "503"] {
+      #expect(content(status) == ["application/problem+json", "text/html"])
+    }
+    #expect(operation["responses"]?["429"]?["headers"]?["Retry-After"] != nil)
+  }
+
   @Test("defines every reply that it references") func references() {
     let document = self.document(of: [
       endpoint("a-a", ("GET", "/a/{id}"), access: .admin, problems: [409, 412, 422])
