@@ -71,7 +71,7 @@ test-quick: test-packages build ## run the tests for daily work (three minutes):
 screenshots: panel-packages ## write the pictures of the panel to docs/images/; needs a finished `make build`
 	@PYTHONDONTWRITEBYTECODE=1 $(PANEL_VENV)/bin/python -m pytest -c Tests/pytest.ini Tests/Panel/screenshots.py
 
-browsers: panel-packages browser-packages build ## run the panel's core tests in Firefox and WebKitGTK
+browsers: panel-packages browser-packages build ## run the core tests of panel and chatbot in Firefox and WebKitGTK
 	@Tests/run browsers
 
 soak: test-packages soak-packages build ## run the tests that take hours: thousands of faults and kills, hostile requests, schemathesis, sqlmap

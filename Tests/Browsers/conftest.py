@@ -6,6 +6,7 @@ import pytest
 
 import browsing
 import panel
+import visitor
 from admin import KEY
 from common import REPO
 from instance import Instance
@@ -24,8 +25,31 @@ def pytest_runtest_makereport(item):
 
 
 @pytest.fixture(scope="session")
-def instance(database):
-    with Instance(DATABASE_URL=database.url, ADMIN_API_KEY=KEY, ENABLE_NOTIFICATION_WORKER="false", SLACK_WEBHOOK_URL="http://127.0.0.1:9/hook") as instance:
+def site():
+    """A website of another origin."""
+    site = visitor.Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="session")
+def gate():
+    """The proxy between the chatbot and the gateway."""
+    proxy = visitor.Proxy()
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture(scope="session")
+def store(database):
+    return visitor.Store(database)
+
+
+@pytest.fixture(scope="session")
+def instance(database, site, gate):
+    with Instance(DATABASE_URL=database.url, ADMIN_API_KEY=KEY, ENABLE_NOTIFICATION_WORKER="false", SLACK_WEBHOOK_URL="http://127.0.0.1:9/hook",
+                  ALLOWED_ORIGINS=site.origin) as instance:
+        gate.port_of_gateway = instance.port
         yield instance
 
 

@@ -21,7 +21,9 @@ ROUTES = {
     "ElementSendKeys": "POST element/{id}/value", "PerformActions": "POST actions", "ReleaseActions": "DELETE actions",
     "TakeScreenshot": "GET screenshot", "SetWindowRect": "POST window/rect"}
 KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "Control": "\ue009", "Shift": "\ue008"}
-FIND = """return [...document.querySelectorAll(arguments[0])].find(node => node.checkVisibility()
+# Looks into open shadow trees too.
+FIND = """const roots = [document, ...[...document.querySelectorAll('*')].map(node => node.shadowRoot).filter(root => root)];
+  return roots.flatMap(root => [...root.querySelectorAll(arguments[0])]).find(node => node.checkVisibility()
   && (arguments[1] === null || node.textContent.includes(arguments[1]))) ?? null;"""
 SECONDS = 30
 
