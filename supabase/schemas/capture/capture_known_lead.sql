@@ -186,7 +186,7 @@ begin
   -- The event of a reopened conversation has the new score and notifies in any case.
   v_announces := v_qualifies and not v_reopens and v_before.status <> 'spam' and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
   -- Once for each quality, even if an agent has lowered it since.
-  if v_announces and to_regclass('public.lead_events') is not null then
+  if v_announces and leadpipe.has_events() then
     v_qualifies := not exists (select from public.lead_events where idempotency_key = 'lead.qualified:' || v_id || ':' || c.lead_quality);
     v_announces := v_qualifies;
   end if;

@@ -74,7 +74,7 @@ begin
     get diagnostics v_added = row_count;
   end if;
 
-  if to_regclass('public.lead_events') is not null then
+  if leadpipe.has_events() then
     v_event := coalesce((v_ids ->> 'event')::uuid, leadpipe.uuid_v7());
     v_type := coalesce(p #>> '{event,type}', 'lead.created')::public.lead_event_type;
     v_done := case when v_spam is not null or not leadpipe.event_notifies(v_type, '{}') then now() end;

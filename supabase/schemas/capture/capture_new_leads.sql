@@ -5,7 +5,7 @@
 create or replace function leadpipe.capture_new_leads(p jsonb, p_careful boolean default false) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_has_events boolean := to_regclass('public.lead_events') is not null;
+  v_has_events boolean := leadpipe.has_events();
   v_repeats bigint[] := '{}';
   v_stored jsonb;
 begin

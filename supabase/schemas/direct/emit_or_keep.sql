@@ -4,7 +4,7 @@ create or replace function leadpipe.emit_or_keep(
   p_type public.lead_event_type, p_conversation uuid, p_payload jsonb, p_key text default null) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if to_regclass('public.lead_events') is not null then
+  if leadpipe.has_events() then
     return public.emit_lead_event(p_type, p_conversation, p_payload, p_key);
   end if;
   if leadpipe.event_notifies(p_type, p_payload) then

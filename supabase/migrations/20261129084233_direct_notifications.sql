@@ -239,7 +239,7 @@ begin
   -- The event of a reopened conversation has the new score and notifies in any case.
   v_announces := v_qualifies and not v_reopens and v_before.status <> 'spam' and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
   -- Once for each quality, even if an agent has lowered it since.
-  if v_announces and to_regclass('public.lead_events') is not null then
+  if v_announces and leadpipe.has_events() then
     v_qualifies := not exists (select from public.lead_events where idempotency_key = 'lead.qualified:' || v_id || ':' || c.lead_quality);
     v_announces := v_qualifies;
   end if;
@@ -497,7 +497,7 @@ begin
     get diagnostics v_added = row_count;
   end if;
 
-  if to_regclass('public.lead_events') is not null then
+  if leadpipe.has_events() then
     v_event := coalesce((v_ids ->> 'event')::uuid, leadpipe.uuid_v7());
     v_type := coalesce(p #>> '{event,type}', 'lead.created')::public.lead_event_type;
     v_done := case when v_spam is not null or not leadpipe.event_notifies(v_type, '{}') then now() end;
@@ -530,7 +530,7 @@ revoke all on function leadpipe.capture_new_lead(jsonb) from public, anon, authe
 create or replace function leadpipe.capture_new_leads(p jsonb, p_careful boolean default false) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_has_events boolean := to_regclass('public.lead_events') is not null;
+  v_has_events boolean := leadpipe.has_events();
   v_repeats bigint[] := '{}';
   v_stored jsonb;
 begin
@@ -1222,7 +1222,7 @@ create or replace function leadpipe.emit_or_keep(
   p_type public.lead_event_type, p_conversation uuid, p_payload jsonb, p_key text default null) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if to_regclass('public.lead_events') is not null then
+  if leadpipe.has_events() then
     return public.emit_lead_event(p_type, p_conversation, p_payload, p_key);
   end if;
   if leadpipe.event_notifies(p_type, p_payload) then
@@ -1233,6 +1233,15 @@ end
 $$;
 
 revoke all on function leadpipe.emit_or_keep(public.lead_event_type, uuid, jsonb, text) from public, anon, authenticated;
+
+-- True if captures can store events. While the migrations make the event tables again, lead_events lacks its newest
+-- columns for a moment: the one that captures need and that was added last is looked up.
+create or replace function leadpipe.has_events() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (select from pg_attribute a where a.attrelid = to_regclass('public.lead_events') and a.attname = 'request_id' and not a.attisdropped)
+$$;
+
+revoke all on function leadpipe.has_events() from public, anon, authenticated;
 
 -- Records the outcomes of deliveries of unsent leads, as record_outcomes does for those of events, and deletes the leads
 -- that have been sent on every channel. All other deliveries are `lost`.
