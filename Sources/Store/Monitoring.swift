@@ -23,6 +23,9 @@ extension Database {
     return isOff.isEmpty ? nil : try unsentLeads(deadline: deadline).count
   }
 
+  /// The statement that deletes the leads that are not announced, for an operator's shell.
+  package static let forgettingUnsentLeads = "delete from leadpipe.unsent_leads"
+
   /// Returns how many leads were stored without an event and are not announced, for how many seconds the oldest has
   /// waited, and why a message about one of them has failed.
   package func unsentLeads(

@@ -39,7 +39,7 @@ extension CheckGroup {
         fix: (isDirect
           ? "see the worker's log" : "set DIRECT_NOTIFICATIONS=true and start the worker again to send them")
           + ", or, if nobody needs them, delete them:\n"
-          + "psql \"$DATABASE_URL\" -c \"delete from leadpipe.unsent_leads\"")
+          + "psql \"$DATABASE_URL\" -c \"\(Database.forgettingUnsentLeads)\"")
     }
   }
 
