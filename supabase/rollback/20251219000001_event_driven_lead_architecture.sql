@@ -17,12 +17,12 @@ declare
       'notification_attempts', 'notification_channels', 'workers'));
 begin
   perform set_config('lock_timeout', '200ms', true);
-  for attempt in 1 .. 200 loop
+  for attempt in 1 .. 60 loop
     begin
       execute 'lock table ' || v_tables || ' in access exclusive mode';
       exit;
     exception when lock_not_available then
-      if attempt = 200 then
+      if attempt = 60 then
         raise;
       end if;
       perform pg_sleep(0.1);
