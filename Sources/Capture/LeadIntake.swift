@@ -86,7 +86,8 @@ package struct LeadIntake {
         let captured = try report(outcomes.next() ?? .failure(.noAnswer), refused: refused, log)
         lead.warnings += captured.full.map { FieldError(.conversationFull, at: $0) }
         if !lead.warnings.isEmpty { log.info("Set aside \(lead.warnings.map(\.path).joined(separator: ", "))") }
-        if captured.eventID != nil, !captured.isSpam { wakes = true }
+        // Also without an event: a worker may announce the lead directly.
+        if captured.outcome != .replayed, !captured.isSpam { wakes = true }
         return (lead, captured)
       }
     }

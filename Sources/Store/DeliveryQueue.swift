@@ -9,6 +9,8 @@ package struct Claimed: Sendable {
   package let unroutedEvents: Int
   /// The time until the next delivery is due, in milliseconds; nil if none is.
   package let nextDueInMs: Int?
+  /// The number of leads that were stored without an event and have not been announced; nil while events exist.
+  package let unsentLeads: Int?
 }
 
 /// The result of recording outcomes.
@@ -42,21 +44,25 @@ package struct Recorded: Sendable {
 extension Database {
   /// Plans the deliveries of new events and leases due ones: at most `limit` for each recipient. `isComplete`: the list
   /// contains every recipient, so deliveries that wait for a recipient outside it are resolved. `fingerprints`: a
-  /// string for each channel; if it has changed, the channel's pause ends.
+  /// string for each channel; if it has changed, the channel's pause ends. `isDirect`: leads that were stored without
+  /// an event are announced too.
   package func claim(
-    worker: String, isComplete: Bool, version: String, leaseSeconds: Int, unknown: UnknownOutcome, fingerprints: JSON?,
+    worker: String, isComplete: Bool, version: String, leaseSeconds: Int, unknown: UnknownOutcome, isDirect: Bool,
+    fingerprints: JSON?,
     recipients: [(recipient: Recipient, limit: Int)], deadline: Instant
   ) throws(StoreFailure) -> Claimed {
     let entries = recipients.map { $0.recipient.document.setting("limit", JSON($0.limit)) }
     let argument: JSON = [
       "worker": .string(worker), "isComplete": .bool(isComplete), "version": .string(version),
       "leaseSeconds": JSON(leaseSeconds), "unknownOutcome": .string(unknown.rawValue), "channels": .array(entries),
-      "fingerprints": fingerprints ?? .null, "horizonSeconds": JSON(RetrySchedule.horizon),
+      "direct": isDirect ? true : .null, "fingerprints": fingerprints ?? .null,
+      "horizonSeconds": JSON(RetrySchedule.horizon),
     ]
     let reply = try call(.claimDeliveries, argument.withoutNulls, deadline: deadline)
     return Claimed(
       deliveries: reply["deliveries"]?.array ?? [], unroutedEvents: reply["unrouted"]?.integer ?? 0,
-      nextDueInMs: reply["nextDueInMs"]?.integer)
+      nextDueInMs: reply["nextDueInMs"]?.integer,
+      unsentLeads: reply["eventsAreOff"]?.bool == true ? reply["unsent"]?.integer ?? 0 : nil)
   }
 
   /// Returns claimed deliveries that were not begun to the queue. `argument` is the argument of `release_deliveries`.

@@ -12,10 +12,19 @@ extension Database {
   /// Microseconds: a little longer than the pooler of `leadpipe up` says so.
   private static let loginRetry: UInt32 = 250_000
 
-  /// Calls a function. Retries after the SQLSTATEs above until the deadline, and once after a pooler's failed login.
+  /// A column does not exist. While migrations make the event tables again, a capture may find a table of one version
+  /// and a function of another, until the next migration. Nothing was stored.
+  private static let betweenMigrations = "42703"
+  /// How long a capture tries again, in milliseconds, and after which pause, in microseconds.
+  private static let migrationMilliseconds = 3000
+  private static let migrationPause: UInt32 = 50_000
+
+  /// Calls a function. Retries after the SQLSTATEs above until the deadline, and once after a pooler's failed login. A
+  /// capture is also tried again while migrations run.
   package func call(_ function: Function, _ argument: JSON, deadline: Instant) throws(StoreFailure) -> JSON {
     let parameter = argument.bytes + [0]
     var mayWait = deadline > Instant.steady.adding(seconds: 1)
+    let migratedBy = min(deadline, Instant.steady.adding(milliseconds: Self.migrationMilliseconds))
     while true {
       do throws(StoreFailure) {
         guard let text = try query(function.statement, [parameter], deadline: deadline).first?.first ?? nil else {
@@ -24,6 +33,12 @@ extension Database {
         do { return try JSON(readingReply: Array(text.utf8)) } catch { throw .noAnswer }
       } catch {
         if case .refused(let state, _, _) = error, Self.repeated.contains(state), .steady < deadline { continue }
+        if case .refused(Self.betweenMigrations, _, _) = error, [.captureLead, .captureLeads].contains(function),
+          .steady < migratedBy
+        {
+          usleep(Self.migrationPause)
+          continue
+        }
         if mayWait, case .unavailable(let reason) = error, reason.contains(Self.loginHasFailed) {
           mayWait = false
           usleep(Self.loginRetry)

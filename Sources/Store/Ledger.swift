@@ -51,7 +51,7 @@ package struct Ledger {
       let known = Set(try database.query(Self.known, deadline: deadline).compactMap { $0.first ?? nil })
       var applied: [String] = []
       for migration in migrations where !known.contains(migration.version) {
-        try transaction { () throws(StoreFailure) in
+        try retryingDeadlocks { () throws(StoreFailure) in
           try database.run(script: migration.script, deadline: deadline)
           _ = try database.query(
             """
@@ -69,7 +69,7 @@ package struct Ledger {
   /// Removes the event-driven part. The script deletes its own rows from the ledger.
   package func rollback(script: String) throws(StoreFailure) {
     try locked { () throws(StoreFailure) in
-      try transaction { () throws(StoreFailure) in try database.run(script: script, deadline: deadline) }
+      try retryingDeadlocks { () throws(StoreFailure) in try database.run(script: script, deadline: deadline) }
     }
   }
 
@@ -186,6 +186,18 @@ package struct Ledger {
           : "another session holds a lock: \(holders.joined(separator: "; ")); try again when it has ended its transaction, or "
             + "end it with SELECT pg_terminate_backend(pid);")
     }
+  }
+
+  /// Runs `body` as a transaction. While leads are captured, the first migrations may deadlock with a capture when they
+  /// run again, because a DROP or CREATE locks the tables of its foreign keys. Such a transaction is tried again.
+  private func retryingDeadlocks(_ body: () throws(StoreFailure) -> Void) throws(StoreFailure) {
+    for _ in 1..<20 {
+      do throws(StoreFailure) { return try transaction(body) } catch {
+        guard case .refused("40P01", _, _) = error else { throw error }
+        try database.run(script: "rollback", deadline: deadline)
+      }
+    }
+    try transaction(body)
   }
 
   private func transaction(_ body: () throws(StoreFailure) -> Void) throws(StoreFailure) {

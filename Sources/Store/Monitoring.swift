@@ -13,6 +13,34 @@ extension Database {
     return (Self.number(row, 0), Self.number(row, 1))
   }
 
+  /// Returns how many leads wait without an event because the event tables do not exist. Nil if events are stored, or if
+  /// the database is not Leadpipe's.
+  package func unsentWhileOff(deadline: Instant) throws(StoreFailure) -> Int? {
+    let isOff = try query(
+      """
+      select 1 where to_regclass('public.lead_events') is null and to_regclass('leadpipe.unsent_leads') is not null
+      """, deadline: deadline)
+    return isOff.isEmpty ? nil : try unsentLeads(deadline: deadline).count
+  }
+
+  /// The statement that deletes the leads that are not announced, for an operator's shell.
+  package static let forgettingUnsentLeads = "delete from leadpipe.unsent_leads"
+
+  /// Returns how many leads were stored without an event and are not announced, for how many seconds the oldest has
+  /// waited, and why a message about one of them has failed.
+  package func unsentLeads(
+    deadline: Instant
+  ) throws(StoreFailure) -> (count: Int, oldestSeconds: Int, latest: String) {
+    let row = try query(
+      """
+      select count(*), coalesce(floor(extract(epoch from clock_timestamp() - min(created_at))), 0),
+        (select max(format('%s: %s', channel, error_message)) from leadpipe.direct_deliveries where status = 'failed')
+      from leadpipe.unsent_leads
+      """, deadline: deadline
+    ).first
+    return (Self.number(row, 0), Self.number(row, 1), row.flatMap { $0.count > 2 ? $0[2] : nil } ?? "")
+  }
+
   /// Returns how many notifications of the last day have failed, and the reason of the latest.
   package func failedNotifications(deadline: Instant) throws(StoreFailure) -> (count: Int, latest: String) {
     let row = try query(

@@ -11,9 +11,10 @@ package enum ProductSchema {
   /// The tables of schema leadpipe, which only functions use.
   package static let internalTables = [
     "admin_logins", "assigning", "assignment_decisions", "assignment_turns", "audit_log", "customer_merges",
-    "follow_up_reminders", "follow_up_sweep", "index_lock", "merged_rows", "person_lock", "rate_counts",
+    "direct_deliveries", "follow_up_reminders", "follow_up_sweep", "index_lock", "merged_rows", "person_lock",
+    "rate_counts",
     "receipt_queue",
-    "receipt_sweep", "receipts", "sla_sweep",
+    "receipt_sweep", "receipts", "sla_sweep", "unsent_leads",
   ]
 
   /// The columns of public.conversations.

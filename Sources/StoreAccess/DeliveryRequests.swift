@@ -21,6 +21,11 @@ extension Delivery {
     settings["UNKNOWN_OUTCOME"].flatMap(UnknownOutcome.init) ?? .resend
   }
 
+  /// Whether leads that were stored without an event are announced directly.
+  package static let directSetting = Setting.choice("DIRECT_NOTIFICATIONS", ["true", "false"])
+
+  package static func isDirect(_ settings: Settings) -> Bool { settings["DIRECT_NOTIFICATIONS"] == "true" }
+
   /// Returns a log whose lines carry the id of the request that caused the delivery.
   package func log(_ log: Log) -> Log { requestID.map { log.with("requestId", $0) } ?? log }
 

@@ -116,7 +116,8 @@ enum KnownSettings {
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       Delivery.leaseSetting,
       Setting("LEADPIPE_HANDLERS", validate: PanelSettings.folder.validate),
-      Delivery.unknownSetting, Retention.setting, Retention.leadsSetting, QualifiedLeads.setting, .officeHours,
+      Delivery.unknownSetting, Delivery.directSetting, Retention.setting, Retention.leadsSetting,
+      QualifiedLeads.setting, .officeHours,
       .holidaysFile, .timeZone, .digest, .exportFolder, .formThanks, Receipts.setting, Receipts.rate,
       .logLevel, .logFormat,
       Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
@@ -130,7 +131,6 @@ enum KnownSettings {
         value == "false" ? nil : "is not supported by this version: set it to false"
       }
     }
-    + [Setting("DIRECT_NOTIFICATIONS") { _ in "is not supported by this version: unset it" }]
 
   private static let frontend = Setting("FRONTEND_URL") { address in
     WebAddress(address) == nil ? "must be an http or https URL" : Setting.frontendURL.validate(address)

@@ -24,7 +24,10 @@ struct Rollback: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Remove the event system from the database at DATABASE_URL. Lead capture still works.",
     discussion:
-      "Deletes events, timelines, follow-ups and notification logs. `leadpipe migrate` creates them again, empty.")
+      """
+      Deletes events, timelines, follow-ups and notification logs. Leads that have not been announced are kept: a worker \
+      with DIRECT_NOTIFICATIONS=true sends them. `leadpipe migrate` creates the tables again, empty.
+      """)
 
   @Flag(help: "Confirm the deletion.") var yes = false
 

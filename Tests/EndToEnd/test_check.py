@@ -192,6 +192,7 @@ def test_a_lead_of_a_visitor_is_never_taken_for_a_test_lead(parts):
 DATABASE_FAULTS = [
     ("a column is missing", "alter table conversations drop column device_info", "before.columns"),
     ("a table is missing", "drop table notification_logs", "before.tables"),
+    ("events are off", "drop table notification_logs, follow_up_tasks, conversation_timeline, lead_events", "before.events"),
     ("another table is missing", "drop table leadpipe.sla_sweep", "before.tables"),
     ("a migration is missing",
      "delete from supabase_migrations.schema_migrations where version = (select max(version) from supabase_migrations.schema_migrations)",
@@ -378,6 +379,24 @@ def test_backlog_is_found(deployment):
         assert "see that a worker runs" in deployment.check().only("monitoring.backlog")
     finally:
         deployment.database.run("delete from lead_events")
+
+
+def test_lead_that_was_stored_without_events_is_found_and_mended(deployment):
+    """A worker that announces such leads sends it."""
+    deployment.database.run("""
+        insert into conversations (id, customer_name) values ('00000000-0000-4000-8000-0000000000c1', 'Sara Ahmed');
+        insert into leadpipe.unsent_leads (event_type, conversation_id, payload, created_at) values
+          ('lead.created', '00000000-0000-4000-8000-0000000000c1', '{"customerName": "Sara Ahmed"}', now() - interval '1 hour')""")
+    try:
+        checked = deployment.check()
+        assert "DIRECT_NOTIFICATIONS=true" in checked.only("monitoring.unsent")
+        assert checked.failed["monitoring.unsent"][0].startswith("1 leads that were stored while events were off are not announced")
+        deployment.start_worker(DIRECT_NOTIFICATIONS="true")
+        until(lambda: not deployment.database.count("leadpipe.unsent_leads"), 15, "the message")
+        deployment.check().good()
+    finally:
+        deployment.database.run("delete from conversations")
+        deployment.start_worker()
 
 
 def test_failed_notification_is_found_and_mended(deployment):

@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 
+import calls
 import database as databases
 import migration
 import statements
@@ -212,6 +213,19 @@ def test_make_migration_names_what_it_cannot_write(make, migrated, edited, name,
 def test_make_migration_writes_nothing_without_changes(make, migrated, edited):
     schemas, folder, _ = edited
     assert migration.write("nothing", migrated, make(statements.ordered(schemas)), folder, schemas) == ([], [])
+
+
+def test_the_executables_of_each_recorded_release_can_make_their_calls(migrated):
+    """With the arguments, results and roles of then; new functions, and new roles for an old one, do no harm."""
+    there = {call.rsplit(" ", 1)[0]: set(call.rsplit(" ", 1)[1].split(",")) for call in calls.calls(migrated.rows)}
+    releases = sorted((REPO / "supabase" / "releases").glob("*.txt"))
+    assert releases
+    for release in releases:
+        lines = release.read_text().splitlines()
+        assert len(lines) > 50
+        for line in lines:
+            call, roles = line.rsplit(" ", 1)
+            assert set(roles.split(",")) <= there.get(call, set()), f"{release.stem} needs {line}"
 
 
 def test_rollback_names_every_migration_of_the_event_system():

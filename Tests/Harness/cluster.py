@@ -48,7 +48,7 @@ class Database:
           set local session_replication_role = replica;
           for t in select oid from pg_class where relkind = 'r' and (relnamespace = 'public'::regnamespace
             or relnamespace = 'leadpipe'::regnamespace
-              and relname ~ '^(audit_log|admin_logins|assign.*|person_lock|customer_merges|merged_rows)$')
+              and relname ~ '^(audit_log|admin_logins|assign.*|person_lock|customer_merges|merged_rows|unsent_leads|direct_deliveries)$')
           loop execute format('delete from %s', t); end loop; end $$""")
 
     def count(self, table, where="true"):

@@ -1,7 +1,62 @@
--- The checklist's clean-up, extended to Leadpipe's own tables for events and notifications. Stop the worker first.
--- Conversations and messages are kept, and capture continues to store them. The columns on conversations, the types and
--- the functions are kept too. Capture and /health check which tables exist; any other call that needs one of the
--- dropped tables fails. Afterwards, `leadpipe migrate` or `supabase db push` creates the event system again, empty.
+-- The checklist's clean-up, extended to Leadpipe's own tables for events and notifications. Stop the worker first, and
+-- run this file as one transaction, as `leadpipe rollback` does. Conversations and messages are kept, and capture
+-- continues to store them. The columns on conversations, the types and the functions are kept too. Capture, /health and
+-- the worker's deliveries check which tables exist; any other call that needs one of the dropped tables fails. Leads
+-- that have not been announced are moved to leadpipe.unsent_leads, from where DIRECT_NOTIFICATIONS=true sends them.
+-- Afterwards, `leadpipe migrate` or `supabase db push` creates the event system again, empty.
+
+-- Takes all locks at once or none, and gives them back after each try: captures and claims lock these tables in other
+-- orders, so waiting for one table with the lock on another could be a deadlock. A DROP also locks the tables that its
+-- foreign keys refer to.
+do $$
+declare
+  v_tables text := (
+    select string_agg(format('public.%I', c.relname), ', ' order by c.relname) from pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname in (
+      'agents', 'conversations', 'notification_logs', 'follow_up_tasks', 'conversation_timeline', 'lead_events',
+      'notification_attempts', 'notification_channels', 'workers'));
+begin
+  perform set_config('lock_timeout', '200ms', true);
+  for attempt in 1 .. 60 loop
+    begin
+      execute 'lock table ' || v_tables || ' in access exclusive mode';
+      exit;
+    exception when lock_not_available then
+      if attempt = 60 then
+        raise;
+      end if;
+      perform pg_sleep(0.1);
+    end;
+  end loop;
+  perform set_config('lock_timeout', '0', true);
+
+  if to_regclass('leadpipe.unsent_leads') is null or to_regclass('public.lead_events') is null
+    or to_regclass('public.notification_logs') is null then
+    return;
+  end if;
+  -- A delivery keeps its id and its fence, so that a worker that is sending it can still record what became of it.
+  -- Messages to agents and receipts are not about a lead that nobody knows of.
+  insert into leadpipe.unsent_leads (id, event_type, conversation_id, payload, request_id, created_at, planned_at)
+  select e.id, e.event_type, e.conversation_id, e.payload, e.request_id, e.created_at, e.planned_at
+  from public.lead_events e
+  where e.id in (
+      select o.id from public.lead_events o where o.planned_at is null and not o.processed
+      union
+      select d.lead_event_id from public.notification_logs d
+      where d.due_at is not null and not d.to_agent and not d.to_visitor and d.replay_of is null)
+    and e.conversation_id is not null and e.event_type::text in ('lead.created', 'lead.updated', 'lead.qualified')
+    and leadpipe.event_notifies(e.event_type, e.payload)
+  on conflict do nothing;
+  insert into leadpipe.direct_deliveries (
+    id, lead_id, channel, recipient, status, retry_count, due_at, lease_until, leased_by, fence, outcome_class,
+    may_have_arrived, error_message)
+  select d.id, d.lead_event_id, d.channel, d.recipient, d.status, d.retry_count, d.due_at, d.lease_until, d.leased_by,
+    d.fence, d.outcome_class, leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient), d.error_message
+  from public.notification_logs d join leadpipe.unsent_leads u on u.id = d.lead_event_id
+  where d.due_at is not null and not d.to_agent and not d.to_visitor and d.replay_of is null
+  on conflict do nothing;
+end
+$$;
 
 drop table if exists public.notification_logs;
 drop table if exists public.follow_up_tasks;
@@ -43,7 +98,8 @@ begin
       '20261129033222',
       '20261129065427',
       '20261129065428',
-      '20261129083535');
+      '20261129083535',
+      '20261129084233');
   end if;
 end
 $$;

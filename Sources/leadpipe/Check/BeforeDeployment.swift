@@ -10,7 +10,8 @@ extension CheckGroup {
   static let beforeDeployment = CheckGroup(
     title: "Before the deployment",
     items: [
-      database, tables, columns, migrations, logins, settings, adminKey, SecretChecks.samples, SecretChecks.files,
+      database, events, tables, columns, migrations, logins, settings, adminKey, SecretChecks.samples,
+      SecretChecks.files,
       workerEnabled, channels,
     ])
 
@@ -29,15 +30,35 @@ extension CheckGroup {
     }
   }
 
+  private static let events = CheckItem(
+    "before.events", "events are on", doing: "looks for the table lead_events", needs: ["before.database"]
+  ) { run in
+    run.asking { database throws(StoreFailure) in
+      // A database without any of our tables is found by the next item.
+      guard let unsent = try database.unsentWhileOff(deadline: run.deadline) else {
+        return .passed("the events of leads are stored")
+      }
+      let state =
+        run.environment["DIRECT_NOTIFICATIONS"] == "true"
+        ? "the worker announces leads directly" : "DIRECT_NOTIFICATIONS is not true, so leads cause no notification"
+      return .failed(
+        "events are off: the event tables do not exist; \(state); \(unsent) leads are not announced",
+        fix: "stop the worker, make the event tables, and start the worker (docs/how-to/roll-back.md):\n"
+          + "leadpipe migrate")
+    }
+  }
+
   private static let tables = CheckItem(
     "before.tables", "every table exists", doing: "looks the tables up in the catalogue", needs: ["before.database"]
   ) { run in
-    run.asking { database throws(StoreFailure) in
+    if run.findings["before.events"]?.hasFailed == true {
+      return .skipped("not examined, because before.events is ✗")
+    }
+    return run.asking { database throws(StoreFailure) in
       let missing = try database.missingTables(deadline: run.deadline)
       let count = ProductSchema.publicTables.count + ProductSchema.internalTables.count
       if missing.isEmpty { return .passed("\(count) tables, among them lead_events and notification_logs") }
-      let events = missing.contains("public.lead_events") ? ": without lead_events, leads cause no notification" : ""
-      return .failed("missing: \(missing.joined(separator: ", "))\(events)", fix: runAgain)
+      return .failed("missing: \(missing.joined(separator: ", "))", fix: runAgain)
     }
   }
 

@@ -4,7 +4,7 @@ import Wire
 extension CheckGroup {
   /// The checklist's three queries. The test lead is gone by now.
   static let monitoring = CheckGroup(
-    title: "Monitoring", items: [backlog, failed, late])
+    title: "Monitoring", items: [backlog, unsent, failed, late])
 
   /// How long an event may be unfinished, in seconds: longer than the first attempts take.
   private static let longestWait = 300
@@ -22,6 +22,24 @@ extension CheckGroup {
           fix:
             "see that a worker runs, and why they wait: `leadpipe channel list`, `leadpipe delivery list --status waiting`"
         )
+    }
+  }
+
+  private static let unsent = CheckItem(
+    "monitoring.unsent", "leads without an event are announced",
+    doing: "counts the leads that were stored while events were off", needs: ["before.tables"]
+  ) { run in
+    run.asking { database throws(StoreFailure) in
+      let (count, oldest, latest) = try database.unsentLeads(deadline: run.deadline)
+      guard oldest >= longestWait else { return .passed("\(count) wait") }
+      let isDirect = run.environment["DIRECT_NOTIFICATIONS"] == "true"
+      return .failed(
+        "\(count) leads that were stored while events were off are not announced, the oldest for \(oldest) s"
+          + (latest.isEmpty ? "" : "; \(latest)"),
+        fix: (isDirect
+          ? "see the worker's log" : "set DIRECT_NOTIFICATIONS=true and start the worker again to send them")
+          + ", or, if nobody needs them, delete them:\n"
+          + "psql \"$DATABASE_URL\" -c \"\(Database.forgettingUnsentLeads)\"")
     }
   }
 

@@ -121,6 +121,12 @@ extension SettingSection {
           sent again, with the same Message-ID.
           """, default: "resend"),
       SettingEntry(
+        "DIRECT_NOTIFICATIONS",
+        meaning: """
+          `true`: the worker also announces the leads that were stored while the event tables did not exist; see \
+          [Roll back](../how-to/roll-back.md). They wait otherwise.
+          """, default: "false"),
+      SettingEntry(
         "RETENTION_DAYS",
         meaning: "How long finished events are kept with their deliveries and attempts, 1 to 36500 days, or `off`.",
         default: "90"),
@@ -190,7 +196,6 @@ extension SettingSection {
       SettingEntry(
         "FEATURE_WHATSAPP_ENABLED", "FEATURE_CRM_ENABLED", "FEATURE_SMS_ENABLED", meaning: "Must be `false`.",
         default: "false", programs: "all commands"),
-      SettingEntry("DIRECT_NOTIFICATIONS", meaning: "Must not be set.", programs: "all commands"),
       SettingEntry(
         "LEADPIPE_WARM_SPARES", meaning: "Must not be set: the process mode warm was removed.",
         programs: "gateway, all commands"),

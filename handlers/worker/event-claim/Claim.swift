@@ -53,13 +53,19 @@ struct Claim {
 
   /// Plans the deliveries of new events and leases those that are due.
   func lease(
-    from database: Database, leaseSeconds: Int, unknown: UnknownOutcome, deadline: Instant, log: Log
+    from database: Database, leaseSeconds: Int, unknown: UnknownOutcome, isDirect: Bool, deadline: Instant, log: Log
   ) throws(Problem) -> Claimed {
-    try database.attempt(.claimDeliveries, log: log) { () throws(StoreFailure) in
+    let claimed = try database.attempt(.claimDeliveries, log: log) { () throws(StoreFailure) in
       try database.claim(
         worker: worker, isComplete: isComplete, version: Build.version, leaseSeconds: leaseSeconds, unknown: unknown,
-        fingerprints: fingerprints, recipients: entries, deadline: deadline)
+        isDirect: isDirect, fingerprints: fingerprints, recipients: entries, deadline: deadline)
     }
+    if let unsent = claimed.unsentLeads, !isDirect {
+      log.warn(
+        "The event tables do not exist and DIRECT_NOTIFICATIONS is not true: nothing is sent",
+        ["unsentLeads": String(unsent)])
+    }
+    return claimed
   }
 
   /// Divides a channel's limit among its recipients. The remainder goes to random recipients, so that no recipient is

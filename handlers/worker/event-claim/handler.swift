@@ -11,13 +11,13 @@ package let handler = Handler(
   Description(
     name: "event-claim", kind: .step, summary: "Plans and leases due deliveries; writes them as NDJSON",
     environment: Database.settings + [
-      Recipient.setting(required: true), Delivery.leaseSetting, Delivery.unknownSetting,
+      Recipient.setting(required: true), Delivery.leaseSetting, Delivery.unknownSetting, Delivery.directSetting,
     ], input: .init(Claim.form.schema), output: .init(Delivery.schema))
 ) { settings throws(Problem) in
   let database = Database(settings)
   let recipients = Recipient.configured(settings)
   let leaseSeconds = Delivery.leaseSeconds(settings)
-  let unknown = Delivery.unknownOutcome(settings)
+  let (unknown, isDirect) = (Delivery.unknownOutcome(settings), Delivery.isDirect(settings))
   return { request, log throws(Problem) in
     let body = try request.json()
     if Release.isRequested(by: body) {
@@ -28,7 +28,8 @@ package let handler = Handler(
       return Reply(["released": JSON(released)])
     }
     let claimed = try Claim(checking: body, for: recipients).lease(
-      from: database, leaseSeconds: leaseSeconds, unknown: unknown, deadline: request.deadline ?? .steady, log: log)
+      from: database, leaseSeconds: leaseSeconds, unknown: unknown, isDirect: isDirect,
+      deadline: request.deadline ?? .steady, log: log)
     if claimed.unroutedEvents > 0 {
       log.warn("Events without a configured channel", ["count": String(claimed.unroutedEvents)])
     }

@@ -186,7 +186,7 @@ begin
   -- The event of a reopened conversation has the new score and notifies in any case.
   v_announces := v_qualifies and not v_reopens and v_before.status <> 'spam' and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
   -- Once for each quality, even if an agent has lowered it since.
-  if v_announces and to_regclass('public.lead_events') is not null then
+  if v_announces and leadpipe.has_events() then
     v_qualifies := not exists (select from public.lead_events where idempotency_key = 'lead.qualified:' || v_id || ':' || c.lead_quality);
     v_announces := v_qualifies;
   end if;
@@ -201,28 +201,26 @@ begin
   v_facts := jsonb_build_object('messagesAdded', v_added, 'proven', v_proven)
     || case when v_rises then jsonb_build_object('score', c.lead_score, 'quality', c.lead_quality,
          'scoreBefore', v_before.lead_score, 'qualityBefore', v_before.lead_quality) else '{}' end;
-  if to_regclass('public.lead_events') is not null then
-    -- The event of a reopened conversation notifies, so it has the facts of a new lead and the customer's latest
-    -- message. The customer is the stored one, because an unproven request may name another.
-    v_event := public.emit_lead_event('lead.updated', v_id, v_facts || case when v_reopens then
-      jsonb_strip_nulls(jsonb_build_object('message', v_message))
-      || coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
-        'reopenedFrom', v_before.status, 'customerName', c.customer_name, 'customerPhone', c.customer_phone,
-        'customerEmail', c.customer_email, 'leadScore', c.lead_score, 'leadQuality', c.lead_quality))
-      when v_moves then jsonb_strip_nulls(jsonb_build_object('conversation', v_id, 'source', c.source, 'message', v_message,
+  -- The event of a reopened conversation notifies, so it has the facts of a new lead and the customer's latest
+  -- message. The customer is the stored one, because an unproven request may name another.
+  v_event := leadpipe.emit_or_keep('lead.updated', v_id, v_facts || case when v_reopens then
+    jsonb_strip_nulls(jsonb_build_object('message', v_message))
+    || coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
+      'reopenedFrom', v_before.status, 'customerName', c.customer_name, 'customerPhone', c.customer_phone,
+      'customerEmail', c.customer_email, 'leadScore', c.lead_score, 'leadQuality', c.lead_quality))
+    when v_moves then jsonb_strip_nulls(jsonb_build_object('conversation', v_id, 'source', c.source, 'message', v_message,
+      'customerName', c.customer_name, 'customerPhone', c.customer_phone, 'customerEmail', c.customer_email,
+      'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'contactBefore', jsonb_build_object(
+        'customerPhone', nullif(v_before.customer_phone, ''), 'customerEmail', nullif(v_before.customer_email, '')))) else '{}' end);
+  -- All facts are the stored ones.
+  if v_qualifies then
+    perform leadpipe.emit_or_keep('lead.qualified', v_id, v_facts - '{messagesAdded,proven}'::text[] || case when v_announces then
+      jsonb_strip_nulls(jsonb_build_object('risenFrom', v_before.lead_quality, 'conversation', v_id, 'source', c.source,
         'customerName', c.customer_name, 'customerPhone', c.customer_phone, 'customerEmail', c.customer_email,
-        'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'contactBefore', jsonb_build_object(
-          'customerPhone', nullif(v_before.customer_phone, ''), 'customerEmail', nullif(v_before.customer_email, '')))) else '{}' end);
-    -- All facts are the stored ones.
-    if v_qualifies then
-      perform public.emit_lead_event('lead.qualified', v_id, v_facts - '{messagesAdded,proven}'::text[] || case when v_announces then
-        jsonb_strip_nulls(jsonb_build_object('risenFrom', v_before.lead_quality, 'conversation', v_id, 'source', c.source,
-          'customerName', c.customer_name, 'customerPhone', c.customer_phone, 'customerEmail', c.customer_email,
-          'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'leadScore', c.lead_score, 'leadQuality', c.lead_quality,
-          'leadScoreBefore', v_before.lead_score, 'intent', c.intent, 'budget', c.budget, 'propertyType', c.property_type,
-          'preferredArea', c.preferred_area, 'message', v_message)) else '{}' end,
-        case when v_announces then 'lead.qualified:' || v_id || ':' || c.lead_quality end);
-    end if;
+        'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'leadScore', c.lead_score, 'leadQuality', c.lead_quality,
+        'leadScoreBefore', v_before.lead_score, 'intent', c.intent, 'budget', c.budget, 'propertyType', c.property_type,
+        'preferredArea', c.preferred_area, 'message', v_message)) else '{}' end,
+      case when v_announces then 'lead.qualified:' || v_id || ':' || c.lead_quality end);
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then

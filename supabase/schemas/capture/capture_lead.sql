@@ -31,6 +31,12 @@ begin
       update public.conversations set idempotency_key = null
       where idempotency_key = (p ->> 'route') || ':' || (p #>> '{idempotency,key}')
         and not exists (select from public.idempotency_keys k where k.route = p ->> 'route' and k.key = p #>> '{idempotency,key}');
+    when undefined_table then
+      -- The roll-back has dropped a table after to_regclass had found it.
+      if attempt = 5 then
+        raise;
+      end if;
+      v_reply := null;
     end;
     if v_reply is not null then
       return v_reply;

@@ -27,8 +27,8 @@ begin
 
   begin
     v_new := leadpipe.capture_new_leads(p);
-  exception when unique_violation then
-    null;  -- a concurrent call has just stored one of them, so capture them one by one
+  exception when unique_violation or undefined_table then
+    null;  -- a concurrent call has just stored one of them, or dropped the event tables, so capture them one by one
   end;
 
   for n in 1 .. jsonb_array_length(p) loop

@@ -74,12 +74,15 @@ begin
     get diagnostics v_added = row_count;
   end if;
 
-  if to_regclass('public.lead_events') is not null then
+  if leadpipe.has_events() then
     v_event := coalesce((v_ids ->> 'event')::uuid, leadpipe.uuid_v7());
     v_type := coalesce(p #>> '{event,type}', 'lead.created')::public.lead_event_type;
     v_done := case when v_spam is not null or not leadpipe.event_notifies(v_type, '{}') then now() end;
     insert into public.lead_events (id, event_type, conversation_id, payload, processed, processed_at, planned_at, request_id)
     values (v_event, v_type, v_id, coalesce(p #> '{event,payload}', '{}'), v_done is not null, v_done, v_done, p ->> 'requestId');
+  elsif v_spam is null then
+    insert into leadpipe.unsent_leads (event_type, conversation_id, payload, request_id)
+    values ('lead.created', v_id, coalesce(p #> '{event,payload}', '{}'), p ->> 'requestId');
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then

@@ -5,7 +5,7 @@
 create or replace function leadpipe.capture_new_leads(p jsonb, p_careful boolean default false) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_has_events boolean := to_regclass('public.lead_events') is not null;
+  v_has_events boolean := leadpipe.has_events();
   v_repeats bigint[] := '{}';
   v_stored jsonb;
 begin
@@ -82,6 +82,11 @@ begin
          lateral (select p -> (n - 1)) as sent (lead),
          lateral (select coalesce(lead #>> '{event,type}', 'lead.created')::public.lead_event_type) as named (type),
          lateral (select case when status = 'spam' or not leadpipe.event_notifies(type, '{}') then now() end) as quiet (done);
+  else
+    insert into leadpipe.unsent_leads (event_type, conversation_id, payload, request_id)
+    select 'lead.created', id, coalesce(lead #> '{event,payload}', '{}'), lead ->> 'requestId'
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, status text), lateral (select p -> (n - 1)) as sent (lead)
+    where status <> 'spam';
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then

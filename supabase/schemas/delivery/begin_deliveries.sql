@@ -14,7 +14,15 @@ declare
   v_pace record;
   v_next timestamptz;
   v_reply jsonb;
+  v_split record;
 begin
+  if to_regclass('public.notification_logs') is null then
+    return leadpipe.begin_direct(p);
+  elsif exists (select from leadpipe.direct_deliveries d where d.id = any (v_ids)) then
+    v_split := leadpipe.split_direct(p -> 'deliveries');
+    return leadpipe.join_replies(leadpipe.begin_direct(p || jsonb_build_object('deliveries', v_split.direct)),
+      case when v_split.others <> '[]' then public.begin_deliveries(p || jsonb_build_object('deliveries', v_split.others)) end);
+  end if;
   perform from public.notification_logs d where p -> 'paces' is not null and d.id = any (v_ids) order by d.id for no key update of d;
   for v_pace in
     select pace.key::public.notification_channel as channel, make_interval(secs => pace.value::double precision / 1000) as gap,

@@ -29,8 +29,25 @@ declare
   v_parks constant boolean := coalesce(p ->> 'unknownOutcome' = 'park', false);
   v_probing public.notification_channel[];
   v_worker constant text := coalesce(left(p ->> 'worker', 200), 'worker');
+  v_direct jsonb;
 begin
   perform leadpipe.check_size(p, 262144);
+  -- Without events, leads are announced directly, if the worker has DIRECT_NOTIFICATIONS=true. With events, what is left
+  -- of such leads comes first.
+  if to_regclass('public.lead_events') is null then
+    if to_regclass('public.workers') is not null then
+      perform leadpipe.note_worker(p, v_now);
+    end if;
+    return case when (p ->> 'direct')::boolean then leadpipe.claim_direct(p)
+      else '{"deliveries": [], "planned": 0, "unrouted": 0}' end
+      || jsonb_build_object('eventsAreOff', true, 'unsent', (select count(*) from leadpipe.unsent_leads));
+  elsif (p ->> 'direct')::boolean and exists (select from leadpipe.unsent_leads) then
+    v_direct := leadpipe.claim_direct(p);
+    if v_direct -> 'deliveries' <> '[]' then
+      perform leadpipe.note_worker(p, v_now);
+      return v_direct;
+    end if;
+  end if;
   -- A claim that is lost in a crash of the server is made again. The next steps of a delivery commit synchronously,
   -- which also flushes the claim.
   perform set_config('synchronous_commit', 'off', true);
@@ -140,19 +157,10 @@ begin
   if v_deliveries is not null or v_planned + v_unrouted = v_batch then
     v_next := v_now;
   else
-    v_next := least(v_lapses, leadpipe.next_due_at(v_channels, v_probing, v_now));
+    v_next := least(v_lapses, leadpipe.next_due_at(v_channels, v_probing, v_now), (v_direct ->> 'nextDueAt')::timestamptz);
   end if;
 
-  -- Workers with the same name do not wait for each other.
-  update public.workers w set last_seen = v_now, version = left(p ->> 'version', 100),
-    -- A worker sends the fingerprints with its first claim. In a container, a new worker can have the name of the old one.
-    started_at = case when jsonb_typeof(p -> 'fingerprints') = 'object' then v_now else w.started_at end
-  where w.name = (select o.name from public.workers o where o.name = v_worker for no key update skip locked);
-  if not found then
-    insert into public.workers (name, version, started_at, last_seen) select v_worker, left(p ->> 'version', 100), v_now, v_now
-    where not exists (select from public.workers o where o.name = v_worker) on conflict do nothing;
-  end if;
-
+  perform leadpipe.note_worker(p, v_now);
   return jsonb_build_object('deliveries', coalesce(v_deliveries, '[]'), 'planned', v_planned, 'unrouted', v_unrouted,
     'nextDueAt', leadpipe.iso8601(v_next),
     -- The worker's clock may differ from the database's.

@@ -14,7 +14,15 @@ declare
   v_workers jsonb;
   v_known uuid[];
   v_bounced uuid[];  -- the leads whose receipts were refused because of their addresses
+  v_split record;
 begin
+  if to_regclass('public.notification_logs') is null then
+    return leadpipe.record_direct(p);
+  elsif exists (select from leadpipe.direct_deliveries d where d.id = any (v_ids)) then
+    v_split := leadpipe.split_direct(p -> 'outcomes');
+    return leadpipe.join_replies(leadpipe.record_direct(p || jsonb_build_object('outcomes', v_split.direct)),
+      case when v_split.others <> '[]' then public.record_outcomes(p || jsonb_build_object('outcomes', v_split.others)) end);
+  end if;
   -- Lock events first: if two calls finish the last two deliveries of an event, the second sees what the first wrote.
   perform from public.lead_events e
   where e.id = any (array(select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)))

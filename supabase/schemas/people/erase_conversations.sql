@@ -68,6 +68,7 @@ begin
   update public.chat_messages set message_text = '', metadata = null, client_id = null where conversation_id = any (p_ids);
   delete from public.idempotency_keys where conversation_id = any (p_ids);
   delete from leadpipe.receipts where conversation_id = any (p_ids);
+  delete from leadpipe.unsent_leads where conversation_id = any (p_ids);
   delete from leadpipe.assignment_turns where conversation_id = any (p_ids);
   delete from leadpipe.assignment_decisions where conversation_id = any (p_ids);
   perform leadpipe.erase_set_aside(p_ids);
