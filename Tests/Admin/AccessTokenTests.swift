@@ -29,10 +29,10 @@ import Wire
     return message + "." + part(HMAC.sha256(message.utf8, key: secret))
   }
 
-  private func user(_ token: String) -> AccessTokens.User? { Self.tokens.user(of: token, at: Self.now) }
+  private func userOf(_ token: String) -> AccessTokens.User? { Self.tokens.user(of: token, at: Self.now) }
 
   @Test("a token gives its user, whose name always has the id") func accepted() throws {
-    let user = try #require(user(Self.token(Self.claims.text)))
+    let user = try #require(userOf(Self.token(Self.claims.text)))
     #expect(user.name == "ana@example.com \(Self.id)" && user.rights == "write")
     #expect(user.expiresAt == Instant(milliseconds: 1_800_003_600_000))
     #expect(user.document["expiresAt"] == "2027-01-15T09:00:00.000Z")
@@ -47,7 +47,7 @@ import Wire
       ("iat", 1_800_000_060), ("exp", 1_799_999_941), ("is_anonymous", false),
     ] as [(String, JSON)])
   func tolerated(_ name: String, _ value: JSON) {
-    let user = user(Self.token(Self.claims.setting(name, value).text))
+    let user = userOf(Self.token(Self.claims.setting(name, value).text))
     #expect(user?.id.text == Self.id)
     if name == "email" { #expect(user?.name == Self.id) }
   }
@@ -64,11 +64,11 @@ import Wire
       ("app_metadata", ["leadpipe_role": nil]),
     ] as [(String, JSON)])
   func refusedClaims(_ name: String, _ value: JSON) {
-    #expect(user(Self.token(Self.claims.setting(name, value).text)) == nil)
+    #expect(userOf(Self.token(Self.claims.setting(name, value).text)) == nil)
   }
 
   @Test("each claim that is needed must be there", arguments: ["iss", "aud", "role", "sub", "exp"])
-  func missing(_ name: String) { #expect(user(Self.token(Self.claims.removing(name).text)) == nil) }
+  func missing(_ name: String) { #expect(userOf(Self.token(Self.claims.removing(name).text)) == nil) }
 
   @Test(
     "only leadpipe_role in app_metadata gives rights",
@@ -80,21 +80,21 @@ import Wire
   func roles(_ metadata: JSON, _ rights: String?) {
     let claims = Self.claims.setting("app_metadata", metadata).setting("leadpipe_role", "owner")
       .setting("user_metadata", ["leadpipe_role": "owner", "app_metadata": ["leadpipe_role": "owner"]])
-    let user = user(Self.token(claims.text))
+    let user = userOf(Self.token(claims.text))
     #expect(user != nil && user?.rights == rights)
   }
 
   @Test("the kind of the key decides the algorithm, not the header") func confusion() throws {
     let claims = Self.claims.text
-    #expect(user(Self.token(claims, header: "{\"alg\":\"none\"}")) == nil)
-    #expect(user(Self.token(claims, header: "{}")) == nil)
-    #expect(user(Self.token(claims, header: "{\"alg\":\"hs256\"}")) == nil)
-    #expect(user(Self.token(claims, header: "{\"alg\":\"HS512\"}")) == nil)
-    #expect(user(Self.token(claims, header: "{\"alg\":\"HS256\",\"crit\":[\"exp\"]}")) == nil)
-    #expect(user(Self.token(claims, header: "{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}")) == nil)
-    #expect(user(Self.token(claims, header: "{\"alg\":\"HS256\",\"kid\":\"any\"}")) != nil)
+    #expect(userOf(Self.token(claims, header: "{\"alg\":\"none\"}")) == nil)
+    #expect(userOf(Self.token(claims, header: "{}")) == nil)
+    #expect(userOf(Self.token(claims, header: "{\"alg\":\"hs256\"}")) == nil)
+    #expect(userOf(Self.token(claims, header: "{\"alg\":\"HS512\"}")) == nil)
+    #expect(userOf(Self.token(claims, header: "{\"alg\":\"HS256\",\"crit\":[\"exp\"]}")) == nil)
+    #expect(userOf(Self.token(claims, header: "{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}")) == nil)
+    #expect(userOf(Self.token(claims, header: "{\"alg\":\"HS256\",\"kid\":\"any\"}")) != nil)
     let unsigned = Self.part("{\"alg\":\"none\"}".utf8) + "." + Self.part(claims.utf8) + "."
-    #expect(user(unsigned) == nil)
+    #expect(userOf(unsigned) == nil)
 
     let keys = try JSONWebKeys(SignatureTests.keys)
     let publicOnly = AccessTokens(issuer: Self.issuer, secret: nil, keys: keys.keys)
@@ -117,27 +117,27 @@ import Wire
   @Test("a token must have one form only") func form() {
     let token = Self.token(Self.claims.text)
     let parts = token.split(separator: ".").map(String.init)
-    #expect(user(token) != nil)
+    #expect(userOf(token) != nil)
     for wrong in [
       token + "=", token + ".", "." + token, parts[0] + "." + parts[1], " " + token, token + " ",
       token.replacing(parts[1], with: parts[1] + "="), token.replacing(parts[0], with: ""),
       parts[1] + "." + parts[0] + "." + parts[2], token + "\u{0}",
-    ] { #expect(user(wrong) == nil, "\(wrong)") }
+    ] { #expect(userOf(wrong) == nil, "\(wrong)") }
     // The last character of 32 bytes has two bits that mean nothing.
     let last = parts[2].last.map { "AEIMQUYcgkosw048".contains($0) } ?? false
     #expect(last)
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
     let other = alphabet[alphabet.firstIndex(of: token.last ?? "A").map { $0 + 1 } ?? 0]
-    #expect(user(String(token.dropLast()) + String(other)) == nil)
+    #expect(userOf(String(token.dropLast()) + String(other)) == nil)
   }
 
   @Test("repeated claims, other documents and tokens that are too long are refused") func documents() {
     let text = Self.claims.text
-    #expect(user(Self.token(String(text.dropLast()) + ",\"sub\":\"\(Self.id)\"}")) == nil)
-    #expect(user(Self.token(text, header: "{\"alg\":\"none\",\"alg\":\"HS256\"}")) == nil)
-    for wrong in ["[]", "", "null", "{", text + "x"] { #expect(user(Self.token(wrong)) == nil) }
-    #expect(user(Self.token(Self.claims.setting("x", .string(String(repeating: "x", count: 5000))).text)) != nil)
-    #expect(user(Self.token(Self.claims.setting("x", .string(String(repeating: "x", count: 6200))).text)) == nil)
-    #expect(user(Self.token(text, secret: Array("another-secret".utf8))) == nil)
+    #expect(userOf(Self.token(String(text.dropLast()) + ",\"sub\":\"\(Self.id)\"}")) == nil)
+    #expect(userOf(Self.token(text, header: "{\"alg\":\"none\",\"alg\":\"HS256\"}")) == nil)
+    for wrong in ["[]", "", "null", "{", text + "x"] { #expect(userOf(Self.token(wrong)) == nil) }
+    #expect(userOf(Self.token(Self.claims.setting("x", .string(String(repeating: "x", count: 5000))).text)) != nil)
+    #expect(userOf(Self.token(Self.claims.setting("x", .string(String(repeating: "x", count: 6200))).text)) == nil)
+    #expect(userOf(Self.token(text, secret: Array("another-secret".utf8))) == nil)
   }
 }
