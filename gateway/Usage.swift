@@ -89,6 +89,9 @@ extension GatewayProgram {
       FORM_WORK_BITS                the proof of work that form tokens ask for, 1 to 24 bits (none)
       FORM_THANKS_URL               the page after a form that was posted without a script (a page of Leadpipe)
       ADMIN_API_KEY                 the first key to the admin interface; if it is not set, no key is accepted (none)
+      SUPABASE_JWT_ISSUER           whose access tokens are accepted: https://REF.supabase.co/auth/v1 (none)
+      SUPABASE_JWKS                 the public keys of that issuer: JSON, or the path of a file (none)
+      SUPABASE_JWT_SECRET           its shared secret for HS256 (none)
     SIGTERM and SIGINT stop the gateway when its running requests have finished, after at most 15 seconds. Handlers that
     still run then get 2 seconds and LEADPIPE_GRACE_MS to end.
     SIGHUP reloads the handlers and LEADPIPE_TRUST. If any is invalid, nothing changes.

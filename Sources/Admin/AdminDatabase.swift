@@ -6,14 +6,16 @@ import Wire
 /// Authenticates admin requests and forwards them to the database, which checks the credential in the same call that
 /// does the work.
 package struct AdminDatabase {
-  package static let settings = Database.settings + [.adminKey]
+  package static let settings = Database.settings + [.adminKey] + AccessTokens.settings
 
   private let database: Database
   private let configured: String?
+  private let tokens: AccessTokens?
 
   package init(_ settings: Settings) {
     database = Database.ofProcess(settings, lockMilliseconds: 5000)
     configured = settings["ADMIN_API_KEY"]
+    tokens = AccessTokens(settings)
   }
 
   /// Calls a function with the credential of the request. `reading` makes the function's argument from the request; if
@@ -81,7 +83,7 @@ package struct AdminDatabase {
   private func authorized<Result>(
     _ request: Request, _ work: (Credential) throws(Problem) -> Result
   ) throws(Problem) -> Result {
-    var credentials = try Credential.all(of: request, configured: configured)
+    var credentials = try Credential.all(of: request, configured: configured, tokens: tokens)
     let last = credentials.removeLast()
     for credential in credentials {
       do throws(Problem) { return try work(credential) } catch {

@@ -14,24 +14,35 @@ enum Credential {
   case session(String)
   /// The token of a log-in link, which only opens a session.
   case login(String)
+  /// A user of Supabase Auth, whose access token has been verified.
+  case user(AccessTokens.User)
 
   /// How many sessions of a request are tried.
   private static let sessionLimit = 4
 
   /// Returns the credential of a request; several if it has several sessions. Never empty.
-  /// - Parameter configured: ADMIN_API_KEY; if it is not set, every key and session is rejected.
-  static func all(of request: Request, configured: String?) throws(Problem) -> [Credential] {
+  /// - Parameters:
+  ///   - configured: ADMIN_API_KEY; if it is not set, every key, token and session is rejected.
+  ///   - tokens: verifies access tokens; if it is nil, each is an unknown key.
+  static func all(
+    of request: Request, configured: String?, tokens: AccessTokens? = nil
+  ) throws(Problem) -> [Credential] {
     if request.isBare { return [.byHand] }
     guard let configured else { throw Problem(.adminNotConfigured) }
-    let keys = [request.headers["x-admin-api-key"], try bearer(request)].compactMap { $0 }
+    let bearer = try bearer(request)
+    let keys = [request.headers["x-admin-api-key"], bearer].compactMap { $0 }
     guard keys.count <= 1 else { throw .unknownKey }
+    if let tokens, let bearer, AccessTokens.isToken(bearer), !Secret.isSame(bearer, configured) {
+      guard let user = tokens.user(of: bearer, at: .now) else { throw .unknownKey }
+      return [.user(user)]
+    }
     if let key = keys.first {
       // Every key takes the same path, so that timing reveals nothing about it.
       return [Secret.isSame(key, configured) ? .configured : .key(key)]
     }
-    let tokens = Session.tokens(of: request)
-    guard !tokens.isEmpty else { throw .unknownKey }
-    return tokens.prefix(sessionLimit).map { .session($0) }
+    let sessions = Session.tokens(of: request)
+    guard !sessions.isEmpty else { throw .unknownKey }
+    return sessions.prefix(sessionLimit).map { .session($0) }
   }
 
   /// Returns the key after `Bearer `. The name of the scheme may be in any case (RFC 9110 §11.1).
@@ -50,14 +61,15 @@ enum Credential {
     case .key(let key): ["key": .string(Secret.sha256(key))]
     case .session(let token): ["session": .string(Secret.sha256(token)), "configured": own]
     case .login(let token): ["login": .string(Secret.sha256(token)), "configured": own]
+    case .user(let user): ["user": user.document]
     }
   }
 
-  /// True if the database has to verify the credential.
+  /// True if the database has to verify the credential, or the rights of a user.
   var isUnproven: Bool {
     switch self {
     case .byHand, .configured: false
-    case .key, .session, .login: true
+    case .key, .session, .login, .user: true
     }
   }
 

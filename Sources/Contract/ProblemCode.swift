@@ -44,6 +44,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case keyRequired = "key_required"
   case csrfTokenRequired = "csrf_token_required"
   case insufficientRights = "insufficient_rights"
+  case userWithoutRights = "user_without_rights"
 
   // Resources that do not exist.
   case conversationNotFound = "conversation_not_found"
@@ -157,6 +158,7 @@ extension ProblemCode {
     case .keyRequired: (.unauthorized, "a valid key or session is required")
     case .csrfTokenRequired: (.forbidden, "the X-CSRF-Token header of this session is required")
     case .insufficientRights: (.forbidden, "a key with the right {rights} may not do this")
+    case .userWithoutRights: (.forbidden, "this user has no rights in the admin interface")
 
     case .conversationNotFound: (.notFound, "there is no such conversation")
     case .agentNotFound: (.notFound, "there is no such agent")

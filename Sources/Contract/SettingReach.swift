@@ -25,7 +25,7 @@ extension Reach {
     case .webService(let address): if environment[address] == nil { ports.append(443) }
     case .server(let port, let standard): ports.append(environment[port].flatMap { Int($0) } ?? standard)
     case .unixSocket: hasLocalSockets = true
-    case .file: files.append(value)
+    case .file: if value.hasPrefix("/") { files.append(value) }
     case .exportFolder: folder = value
     case .database:
       guard let database = DatabaseAddress(value) else { return }

@@ -37,6 +37,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY", "FRONTEND_URL", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS",
         "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE", "AUTO_ASSIGN", "SLA_AUTOMATION", "EXPORT_FOLDER",
+        "SUPABASE_JWT_ISSUER", "SUPABASE_JWKS", "SUPABASE_JWT_SECRET",
       ])
     case .none: Self.common
     }
@@ -58,7 +59,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
   package static let destinations: [String: Destination] = ChannelKind.all.reduce(
     into: [
       "DATABASE_URL": .database, "DATABASE_URL_LISTEN": .database, "LEADPIPE_WAKE": .unixSocket,
-      "HOLIDAYS": .file, "EXPORT_FOLDER": .exportFolder,
+      "HOLIDAYS": .file, "EXPORT_FOLDER": .exportFolder, "SUPABASE_JWKS": .file,
     ]
   ) { all, channel in all.merge(channel.destinations) { $1 } }
 

@@ -24,7 +24,10 @@ enum OpenAPIComponents {
     "schemas": ["Problem": problem], "responses": .object(responses), "headers": headers,
     "securitySchemes": [
       "adminKey": ["type": "apiKey", "in": "header", "name": "x-admin-api-key"],
-      "bearer": ["type": "http", "scheme": "bearer", "description": "The same key as a bearer token"],
+      "bearer": [
+        "type": "http", "scheme": "bearer",
+        "description": "The same key as a bearer token, or an access token of Supabase Auth, if it is set up",
+      ],
       "session": [
         "type": "apiKey", "in": "cookie", "name": "__Host-leadpipe_session", "description": "A browser session",
       ],

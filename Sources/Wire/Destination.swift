@@ -11,7 +11,7 @@ package enum Destination: Sendable, Equatable {
   case database
   /// The value is the path of a Unix socket.
   case unixSocket
-  /// The value is the path of a file that the process reads.
+  /// The value is the absolute path of a file that the process reads, or else what such a file would contain.
   case file
   /// The value is the path of the folder for temporary files of exports.
   case exportFolder

@@ -44,7 +44,7 @@ enum KnownSettings {
     let own = Set(more.map(\.name))
     let declared =
       (all + FormGuard.combinationErrors(environment)).filter { !own.contains($0.name) }
-      + Providers.combinationErrors(environment) + unknown(environment)
+      + Providers.combinationErrors(environment) + AccessTokens.combinationErrors(environment) + unknown(environment)
       + [supabase] + more
     return try Settings(declared, from: environment)
   }
@@ -120,7 +120,8 @@ enum KnownSettings {
       QualifiedLeads.setting, .officeHours,
       .holidaysFile, .timeZone, .digest, .exportFolder, .formThanks, Receipts.setting, Receipts.rate,
       .logLevel, .logFormat,
-      Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
+      Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, .supabaseIssuer, .supabaseKeysFile, .supabaseSecret,
+      Recipient.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
       Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore),
     ] + PanelSettings.settings + ProcessModes.settings + GatewayLimits.settings

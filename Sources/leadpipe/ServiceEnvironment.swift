@@ -26,7 +26,7 @@ enum ServiceEnvironment {
   static func worker(_ environment: [String: String]) -> [String: String] {
     service(
       environment, logins: ["DATABASE_URL_WORKER"], also: ["DATABASE_URL_LISTEN"],
-      without: ["ADMIN_API_KEY", "FORM_TOKEN_SECRET", "FORM_TOKENS", "FORM_WORK_BITS"])
+      without: ["ADMIN_API_KEY", "SUPABASE_JWT_SECRET", "FORM_TOKEN_SECRET", "FORM_TOKENS", "FORM_WORK_BITS"])
   }
 
   /// Keeps the database owner's login only if one of `logins` is missing.

@@ -23,6 +23,7 @@ import Wire
         case .key(let key): "key \(key)"
         case .session(let token): "session \(token)"
         case .login(let token): "login \(token)"
+        case .user(let user): "user \(user.id.text)"
         }
       }.joined(separator: ", ")
     } catch { return String(error.kind.status) }

@@ -14,7 +14,7 @@ enum SecretChecks {
   /// The settings that have secrets.
   static let names = [
     "ADMIN_API_KEY", "SUPABASE_SERVICE_ROLE_KEY", "SLACK_WEBHOOK_URL", "SLACK_WEBHOOK_NEWSLETTER_URL",
-    "TELEGRAM_BOT_TOKEN", "EMAIL_PASS", "RESEND_API_KEY", "FORM_TOKEN_SECRET",
+    "TELEGRAM_BOT_TOKEN", "EMAIL_PASS", "RESEND_API_KEY", "FORM_TOKEN_SECRET", "SUPABASE_JWT_SECRET",
   ]
 
   static let samples = CheckItem(

@@ -7,7 +7,7 @@ enum LambdaSettings {
   /// Settings that give access to something. Each class has one secret, a JSON object with these names.
   private static let secrets: Set<String> = [
     "DATABASE_URL", "ADMIN_API_KEY", "SLACK_WEBHOOK_URL", "SLACK_WEBHOOK_NEWSLETTER_URL", "TELEGRAM_BOT_TOKEN",
-    "EMAIL_PASS", "RESEND_API_KEY", "FORM_TOKEN_SECRET",
+    "EMAIL_PASS", "RESEND_API_KEY", "FORM_TOKEN_SECRET", "SUPABASE_JWT_SECRET",
   ]
   /// Settings that have no meaning on Lambda: a Unix socket, the gateway's port and pooler. DATABASE_URL_LISTEN would
   /// be a secret that may be absent, which a reference to a secret cannot be.

@@ -94,6 +94,21 @@ extension SettingSection {
           The first key to the [admin interface](admin.md), with all rights: 16 to 200 visible ASCII characters. \
           If it is not set, no key is accepted.
           """, default: "with `up` the file `admin-key` in the state folder"),
+      SettingEntry(
+        "SUPABASE_JWT_ISSUER",
+        meaning: """
+          Whose access tokens [users of Supabase Auth](../how-to/log-in-with-supabase-auth.md) may send: \
+          `https://REF.supabase.co/auth/v1`. Needs SUPABASE_JWKS or SUPABASE_JWT_SECRET.
+          """, default: "no tokens are accepted", programs: "supabase"),
+      SettingEntry(
+        "SUPABASE_JWKS",
+        meaning: """
+          The project's public keys for ES256 and RS256: a JWK Set as JSON, or the absolute path of a file with one, as \
+          `leadpipe supabase keys` writes it.
+          """, default: "none", programs: "supabase"),
+      SettingEntry(
+        "SUPABASE_JWT_SECRET",
+        meaning: "The project's shared secret for HS256: 32 to 1000 visible ASCII characters.", default: "none"),
     ])
 
   static let worker = SettingSection(

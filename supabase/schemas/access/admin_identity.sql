@@ -2,6 +2,7 @@
 --   {"configured": "<sha256>"}                          ADMIN_API_KEY, already verified by the handler
 --   {"key": "<sha256>"}                                 a key in admin_keys
 --   {"session": "<sha256>", "configured": "<sha256>"}   a session; configured is the hash of the current ADMIN_API_KEY
+--   {"user": {"id", "name", "rights", "expiresAt"}}     a user of Supabase Auth, already verified by the handler
 create or replace function leadpipe.admin_identity(p_auth jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -12,13 +13,17 @@ begin
     select id, jsonb_build_object('name', name, 'rights', rights, 'keyId', id) into v_key, v_identity
     from public.admin_keys where sha256 = decode(p_auth ->> 'key', 'hex') and revoked_at is null
       and (expires_at is null or expires_at > clock_timestamp());
+  elsif p_auth ? 'user' then
+    v_identity := leadpipe.user_identity(p_auth -> 'user');
   elsif p_auth ? 'session' then
-    select k.id, jsonb_build_object('name', coalesce(k.name, 'ADMIN_API_KEY'), 'rights', coalesce(k.rights, 'owner'), 'keyId', k.id,
-      'expiresAt', leadpipe.iso8601(s.expires_at))
+    select k.id, case when s.supabase_user is null
+        then jsonb_build_object('name', coalesce(k.name, 'ADMIN_API_KEY'), 'rights', coalesce(k.rights, 'owner'), 'keyId', k.id)
+        else leadpipe.user_identity(s.supabase_user) end || jsonb_build_object('expiresAt', leadpipe.iso8601(s.expires_at))
     into v_key, v_identity
     from public.admin_sessions s left join public.admin_keys k on k.id = s.key_id
     where s.sha256 = decode(p_auth ->> 'session', 'hex') and s.expires_at > clock_timestamp()
-      and case when s.key_id is null then s.configured_sha256 = decode(p_auth ->> 'configured', 'hex')
+      and case when s.supabase_user is not null then true
+        when s.key_id is null then s.configured_sha256 = decode(p_auth ->> 'configured', 'hex')
         else k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp()) end;
   elsif p_auth ? 'configured' then
     v_identity := jsonb_build_object('name', 'ADMIN_API_KEY', 'rights', 'owner', 'keyId', null);

@@ -10,9 +10,9 @@ $$;
 revoke all on function public.show_session(jsonb) from public, anon, authenticated;
 grant execute on function public.show_session(jsonb) to leadpipe_admin, service_role;
 
--- Opens a session for the key in `auth`, or for that of the log-in link `auth.login`. `token` is the SHA-256 of the token
--- that the browser receives. The session ends with its key, at the latest after 12 hours. Also deletes up to 100 expired
--- sessions.
+-- Opens a session for the key in `auth`, for that of the log-in link `auth.login`, or for the user in `auth.user`. `token`
+-- is the SHA-256 of the token that the browser receives. The session ends with its key or the user's access token, at the
+-- latest after 12 hours. Also deletes up to 100 expired sessions.
 create or replace function public.open_session(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -21,10 +21,11 @@ declare
 begin
   delete from public.admin_sessions where sha256 in (
     select sha256 from public.admin_sessions where expires_at < now() order by expires_at limit 100 for update skip locked);
-  insert into public.admin_sessions (sha256, key_id, configured_sha256, expires_at)
+  insert into public.admin_sessions (sha256, key_id, configured_sha256, supabase_user, expires_at)
   values (decode(p ->> 'token', 'hex'), (v_identity ->> 'keyId')::uuid,
-    case when v_identity ->> 'keyId' is null then decode(p #>> '{auth,configured}', 'hex') end,
-    least(now() + interval '12 hours', (select k.expires_at from public.admin_keys k where k.id = (v_identity ->> 'keyId')::uuid)))
+    case when v_identity ->> 'keyId' is null then decode(p #>> '{auth,configured}', 'hex') end, p #> '{auth,user}',
+    least(now() + interval '12 hours', (v_identity ->> 'expiresAt')::timestamptz,
+      (select k.expires_at from public.admin_keys k where k.id = (v_identity ->> 'keyId')::uuid)))
   returning expires_at into v_expires;
   return v_identity - 'keyId' || jsonb_build_object('expiresAt', leadpipe.iso8601(v_expires),
     'agent', leadpipe.key_agent((v_identity ->> 'keyId')::uuid));

@@ -32,15 +32,17 @@ create table public.admin_sessions (
   key_id uuid constraint admin_sessions_key_id_fkey references public.admin_keys (id) on delete cascade,
   configured_sha256 bytea,
   created_at timestamptz not null default now(),
-  expires_at timestamptz not null default now() + interval '12 hours'
+  expires_at timestamptz not null default now() + interval '12 hours',
+  supabase_user jsonb
 );
 create index admin_sessions_expires_at_idx on public.admin_sessions (expires_at);
 select leadpipe.protect_table('public.admin_sessions');
 -- Panel administrators cannot read this table.
 revoke select on public.admin_sessions from authenticated;
-comment on table public.admin_sessions is 'Sessions of browsers that have presented a key. A session ends at logout, at its expiry time, or when its key is revoked.';
+comment on table public.admin_sessions is 'Sessions of browsers that have presented a key or an access token. A session ends at logout, at its expiry time, or when its key is revoked.';
 comment on column public.admin_sessions.sha256 is 'SHA-256 of the token. Only the browser has the token itself.';
 comment on column public.admin_sessions.configured_sha256 is 'SHA-256 of the ADMIN_API_KEY that opened the session; null if the key in key_id opened it.';
+comment on column public.admin_sessions.supabase_user is 'The user of Supabase Auth whose access token opened the session: id, name, rights and expiresAt; null if a key opened it.';
 
 -- Links of `leadpipe login`, in schema leadpipe, because other programs may have a table of this name in public.
 create table leadpipe.admin_logins (
