@@ -109,6 +109,7 @@ let package = Package(
     .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CProcess"),
     // Their headers only: nothing links them.
     .systemLibrary(name: "CXlsxWriter", providers: [.apt(["libxlsxwriter-dev"])]),
@@ -140,7 +141,7 @@ let package = Package(
     .executableTarget(
       name: "gateway",
       dependencies: [
-        "Wire", "Contract", "Forms", "Leads", "Sandbox", "Host", "OpenAPI", "Limits", "Terminal",
+        "Wire", "Contract", "Forms", "Leads", "Sandbox", "Host", "OpenAPI", "Limits", "Terminal", "CZlib",
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),

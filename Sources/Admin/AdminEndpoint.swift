@@ -136,8 +136,10 @@ package struct AdminEndpoint {
   }
 
   /// Returns the JSON Schema of a reply's headers, with `Cache-Control: no-store` added.
-  package static func uncached(_ headers: JSON? = nil) -> JSON {
-    let properties = (headers?["properties"] ?? [:]).setting("Cache-Control", ["const": "no-store"])
+  /// - Parameter untransformed: true if the reply has a secret, so that nobody on its way may compress it.
+  package static func uncached(_ headers: JSON? = nil, untransformed: Bool = false) -> JSON {
+    let value: JSON = untransformed ? "no-store, no-transform" : "no-store"
+    let properties = (headers?["properties"] ?? [:]).setting("Cache-Control", ["const": value])
     return ["properties": properties]
   }
 

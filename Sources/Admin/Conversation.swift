@@ -40,7 +40,7 @@ package enum Conversation {
       ]
     ]
   ]
-  private static let etag: JSON = ["type": "string", "pattern": "^\"[!#-~]+\"$"]
+  private static let etag: JSON = ["type": "string", "pattern": "^(W/)?\"[!#-~]+\"$"]
 
   /// Returns the function's argument with the versions that the client accepts.
   package static func guarded(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {

@@ -31,7 +31,7 @@ MODULES = {
     "Sink": {"Wire", "Contract", "Forms"},
     "Samples": {"Wire"},
     "Terminal": set(),
-    "gateway": {"Wire", "Contract", "Forms", "Leads", "Sandbox", "Host", "OpenAPI", "Limits", "Terminal", "CProcess"},
+    "gateway": {"Wire", "Contract", "Forms", "Leads", "Sandbox", "Host", "OpenAPI", "Limits", "Terminal", "CProcess", "CZlib"},
     "leadpipe": {
         "Wire", "Contract", "Sandbox", "Forms", "Leads", "Deliveries", "Limits", "Store", "StoreAccess", "Transports", "Admin", "OpenAPI",
         "Host", "Worker", "Sink", "Samples", "Terminal",
@@ -44,7 +44,7 @@ HANDLER_MODULES = {
     "worker": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "Transports"},
     "none": {"Wire", "Contract", "Forms", "Limits"},
 }
-C_MODULES = {"CPostgres", "CCurl", "CCrypto", "CProcess", "CXlsxWriter", "CPango"}
+C_MODULES = {"CPostgres", "CCurl", "CCrypto", "CProcess", "CXlsxWriter", "CPango", "CZlib"}
 OURS = set(MODULES) | C_MODULES
 SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|(un)?listen\s+\w+_wake|PQ[a-z]+\w*\()",
                  re.IGNORECASE)

@@ -255,3 +255,21 @@ def test_demo_is_served_only_if_it_is_asked_for(built, tmp_path):
         assert get(gateway, "/demo")[0] == 404 and get(gateway, "/demo/demo.js")[0] == 404
         assert get(gateway, "/chatbot.js")[0] == 200
         assert get(gateway, "/chatbot.js", method="POST")[0] == 405
+
+
+def test_the_page_preloads_every_module_of_the_first_view():
+    """A module that the page does not name is loaded only when one that imports it has come."""
+    panel_folder = REPO / "web" / "panel"
+
+    def imported(file, seen):
+        for name in re.findall(r"^(?:import|export)\b[^;]*?\bfrom '([^']+)'|^import '([^']+)'", file.read_text(), re.MULTILINE):
+            other = (file.parent / "".join(name)).resolve()
+            if other not in seen:
+                seen.add(other)
+                imported(other, seen)
+        return seen
+
+    first = panel_folder / "js" / "main.js"
+    wanted = {f"/admin/{file.relative_to(panel_folder)}" for file in imported(first.resolve(), set())}
+    links = re.findall(r'<link rel="modulepreload" href="([^"]+)">', (panel_folder / "index.html").read_text())
+    assert len(links) > 20 and sorted(links) == sorted(wanted)

@@ -242,6 +242,28 @@ def test_first_view_is_small(opened):
     assert sum(sizes) < 320_000, sum(sizes)
 
 
+def test_first_view_asks_for_the_session_once_and_for_its_list_first(opened, leads):
+    leads.make()
+    page = opened("/admin/settings")
+    address = page.url.replace("settings", "inbox?tab=all")
+    page.goto("about:blank")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.partition("/api/admin/")[2]) if "/api/admin/" in request.url else None)
+    page.goto(address)
+    expect(page.locator("tr.lead").first).to_be_visible()
+    with page.expect_response("**/api/admin/sla?*"):
+        pass
+    assert [name for name in asked if name.startswith("session")] == ["session"] and asked[0] == "session"
+    kinds = [name.partition("?")[0] for name in asked]
+    assert kinds.index("conversations") < kinds.index("sla"), asked
+
+
+def test_session_that_cannot_be_asked_for_early_is_asked_for_again(opened):
+    """The script that asks early is not needed: without its reply the panel asks by itself."""
+    page = opened("/admin/inbox?tab=all", script="Object.defineProperty(globalThis, 'askedSession', {set() {}, get() { return undefined; }});")
+    expect(page.locator("nav.side")).to_be_visible()
+
+
 def test_page_that_cannot_load_says_so(opened):
     page = opened("/admin/settings")
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()

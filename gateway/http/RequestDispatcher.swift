@@ -62,7 +62,10 @@ struct RequestDispatcher: Sendable {
   }
 
   func serve(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
-    guard let feed = request.endpoint.feed else { return callHandler(request, on: loop) }
+    guard let feed = request.endpoint.feed else {
+      guard let compression = ReplyCompression(request) else { return callHandler(request, on: loop) }
+      return callHandler(request, on: loop).flatMap { compression.applied(to: $0, on: loop) }
+    }
     return subscribe(request, to: feed, on: loop)
   }
 

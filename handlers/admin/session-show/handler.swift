@@ -11,11 +11,13 @@ package let handler = Handler(
     name: "session-show", kind: .endpoint, summary: "Returns the caller's name and rights",
     routes: [.init("GET", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
     environment: AdminDatabase.settings + SessionFacts.settings, input: .init(["type": "object"]),
-    output: .init(SessionReply.schema, headers: AdminEndpoint.uncached()))
+    output: .init(SessionReply.schema, headers: AdminEndpoint.uncached(untransformed: true)))
 ) { settings throws(Problem) in
   let database = AdminDatabase(settings)
   let facts = SessionFacts(settings)
   return { request, log throws(Problem) in
-    Reply(facts.added(to: try database.caller(of: request, log: log)), headers: ["cache-control": "no-store"])
+    // The CSRF token must not be compressed: see ReplyCompression of the gateway.
+    let headers = ["cache-control": "no-store, no-transform"]
+    return Reply(facts.added(to: try database.caller(of: request, log: log)), headers: headers)
   }
 }

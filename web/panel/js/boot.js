@@ -1,5 +1,15 @@
 // A script of its own, so that the page says something if a module or its texts cannot be loaded, and loads again.
 (() => {
+  // The session is asked for while the modules load, so that the first list comes a round trip earlier. A log-in link
+  // opens a session of its own.
+  if (!/[#&]token=/.test(location.hash)) {
+    const asked = fetch('/api/admin/session',
+      { headers: { Accept: 'application/json' }, credentials: 'same-origin', cache: 'no-store',
+        signal: AbortSignal.timeout(30_000) });
+    // The log-in reports what went wrong.
+    asked.catch(() => {});
+    globalThis.askedSession = asked;
+  }
   const WAIT = 10_000;
   // The files of the languages are no modules; main.js says if they are missing.
   addEventListener('leadpipe-unavailable', () => say());

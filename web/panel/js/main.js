@@ -39,6 +39,8 @@ let offlineBar = null;
 
 async function begin() {
   applyLook();
+  // Meanwhile the texts come.
+  const entering = tryToEnter();
   try { await setLanguage(preferredLanguage()).catch(() => setLanguage('en')); } catch {
     // Without any texts, boot.js has a sentence of its own.
     dispatchEvent(new CustomEvent('leadpipe-unavailable'));
@@ -58,7 +60,7 @@ async function begin() {
   addEventListener('pageshow', event => { if (event.persisted && !session.get()) location.reload(); });
   addEventListener('hashchange', () => { if (/[#&]token=/.test(location.hash)) location.reload(); });
   addEventListener('leadpipe-language', () => { if (session.get()) frame(); });
-  const problem = await tryToEnter();
+  const problem = await entering;
   if (problem) askForKey(problem); else enter();
 }
 

@@ -45,18 +45,18 @@ async function wait(seconds) {
   if (connection.get().waitsUntil === until) connection.set(now => ({ ...now, waitsUntil: null }));
 }
 
-async function send(method, path, { body, etag, signal, isRaw }) {
+async function send(method, path, { body, etag, signal, isRaw, asked }) {
   const headers = { Accept: 'application/json' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (method !== 'GET' && session.get()?.csrfToken) headers['X-CSRF-Token'] = session.get().csrfToken;
   if (etag) headers['If-Match'] = etag;
   let reply;
   try {
-    reply = await fetch(path, {
+    reply = await (asked ?? fetch(path, {
       method, headers, credentials: 'same-origin', cache: 'no-store',
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.any([AbortSignal.timeout(isRaw ? 150_000 : 30_000), ...signal ? [signal] : []]),
-    });
+    }));
   } catch (error) {
     if (signal?.aborted) throw error;
     reportReply(false);
@@ -78,9 +78,10 @@ async function problem(reply) {
  *
  * After 401 it asks for a key over the page and repeats the request, as after 429, once its time has come: both were
  * refused before they changed anything. After 503 only a GET is repeated. A newer request of a `kind` aborts the older.
- * `isRaw` leaves the body unread. `asks: false` throws the 401.
+ * `isRaw` leaves the body unread. `asks: false` throws the 401. `asked` is the reply to the same request, if that has
+ * been sent already.
  */
-export async function api(method, path, { body, etag, signal, kind, isRaw = false, asks = true } = {}) {
+export async function api(method, path, { body, etag, signal, kind, isRaw = false, asks = true, asked } = {}) {
   if (kind) {
     newest.get(kind)?.abort();
     const controller = new AbortController();
@@ -88,7 +89,7 @@ export async function api(method, path, { body, etag, signal, kind, isRaw = fals
     signal = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
   }
   for (let attempt = 1; ; attempt += 1) {
-    const reply = await send(method, path, { body, etag, signal, isRaw });
+    const reply = await send(method, path, { body, etag, signal, isRaw, asked: attempt === 1 ? asked : null });
     signal?.throwIfAborted();
     if (reply.ok) {
       const hasText = !isRaw && reply.status !== 204;

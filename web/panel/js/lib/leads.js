@@ -156,7 +156,7 @@ export function leadList(changed) {
     list.waiting.clear();
     list.stale.clear();
     changed();
-    setTimeout(() => { for (const row of incoming) list.fresh.delete(row.id); changed(); }, FRESH);
+    setTimeout(() => { for (const row of incoming) list.fresh.delete(row.id); changedSoon(); }, FRESH);
   };
 
   /** The ids of all matches, at most 500, for "select all". */

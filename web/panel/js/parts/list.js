@@ -1,5 +1,5 @@
 // The table of leads: one row for each, patched in place, with a checkbox, a menu and a single link.
-import { fill, h, icon, render, setAttribute, setText } from '../lib/dom.js';
+import { fill, h, icon, once, render, setAttribute, setText } from '../lib/dom.js';
 import { label, number, t } from '../lib/i18n.js';
 import { brief, dateTime, now } from '../lib/time.js';
 import { contacts, nameOf, qualityChip, slaChip, wants } from './chips.js';
@@ -75,8 +75,9 @@ export function leadTable({ onSelect, onSelectAll, actions }) {
     setText(part.link, name);
     setText(part.snippet, lead.lastMessageSnippet ?? '');
     part.quality.update(lead);
-    fill(part.wish, wants(lead).map((text, index) => [index > 0 && h('span', { 'aria-hidden': 'true' }, ' · '),
-      h('bdi', null, text)]));
+    const wish = wants(lead);
+    once(part.wish, wish, () => fill(part.wish, wish.map((text, index) => [
+      index > 0 && h('span', { 'aria-hidden': 'true' }, ' · '), h('bdi', null, text)])));
     setText(part.agent, lead.assignedAgentName ?? '–');
     setAttribute(part.agent, 'class', lead.assignedAgentName ? null : 'secondary');
     setText(part.waiting, lead.unreadCount > 0 ? t('lead.waiting', { count: lead.unreadCount })

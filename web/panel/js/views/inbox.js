@@ -59,6 +59,8 @@ export function open({ query, outlet, memory }) {
   }
 
   function draw() {
+    // Before anything is written: reading the scroll position afterwards would lay the page out once more.
+    if (list.waiting.size && isAtRest()) { list.show(); return; }
     const { rows, problem, isLoading, isLoaded } = list;
     if (isLoading && !endLoading) endLoading = loading(region);
     if (!isLoading && endLoading) { endLoading(); endLoading = null; }
@@ -69,7 +71,6 @@ export function open({ query, outlet, memory }) {
       if (table.node.parentNode !== region) fill(region, table.node);
       table.update(rows, { selected, stale: list.stale, fresh: list.fresh, pending: list.pending });
     }
-    if (list.waiting.size && isAtRest()) { list.show(); return; }
     news.update(list.waiting.size, list.stale.size);
     for (const button of tabs.children) {
       const { tab } = button.dataset;

@@ -19,7 +19,7 @@ export async function tryToEnter() {
     } catch (problem) { if (problem.status !== 401) return problem; }
   }
   try {
-    const { data } = await api('GET', '/api/admin/session', { asks: false });
+    const { data } = await api('GET', '/api/admin/session', { asks: false, asked: globalThis.askedSession });
     session.set(sessionOf(data));
     return null;
   } catch (problem) {

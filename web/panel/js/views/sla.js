@@ -13,6 +13,8 @@ import { ring, showNotification, wantsNotification } from '../lib/notify.js';
 import { say, toast } from '../parts/toast.js';
 
 const EVERY = 60_000;
+// The list of the view comes first; both at once would make it later.
+const AFTER = 250;
 // More are counted as "at least". Each lead is some 2 kB.
 const MOST = 15;
 const address = row => `/admin/conversations/${row.id}`;
@@ -104,7 +106,8 @@ export function startBanner(node) {
       if (first) navigate(address(first));
     } }]),
   ];
-  load();
+  draw();
+  timer = setTimeout(load, AFTER);
   return { refresh: load, end() { clearTimeout(timer); for (const end of ends) end(); node.hidden = true; } };
 }
 
