@@ -12,12 +12,14 @@ extension Database {
   /// Microseconds: a little longer than the pooler of `leadpipe up` says so.
   private static let loginRetry: UInt32 = 250_000
 
-  /// Calls a function. Retries after the SQLSTATEs above until the deadline, and once after a pooler's failed login.
+  /// Calls a function, in a session or through the project's REST interface. Retries after the SQLSTATEs above until the deadline: the transaction was
+  /// rolled back. Retries once after a pooler's failed login. No other call is repeated.
   package func call(_ function: Function, _ argument: JSON, deadline: Instant) throws(StoreFailure) -> JSON {
-    let parameter = argument.bytes + [0]
+    let parameter = isRemote ? [] : argument.bytes + [0]
     var mayWait = deadline > Instant.steady.adding(seconds: 1)
     while true {
       do throws(StoreFailure) {
+        if let rest { return try rest.call(function, argument, deadline: deadline) }
         guard let text = try query(function.statement, [parameter], deadline: deadline).first?.first ?? nil else {
           throw .noAnswer
         }
