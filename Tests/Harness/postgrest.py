@@ -4,9 +4,11 @@ Each call is a transaction in the role of its key, as PostgREST 14 makes it, wit
 limit. Not imitated: tables, filters, and all keys but one of each kind. There is no PostgREST for Debian 12."""
 
 import base64
+import contextlib
 import ctypes
 import json
 import queue
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -96,6 +98,7 @@ class PostgREST:
         self.url = database.url
         self.statement_seconds, self.acquire_seconds = statement_seconds, acquire_seconds
         self.calls, self.answer, self.port = [], None, free_port()
+        self.open = set()
         self.schemas = ["public", "graphql_public"]
         self.free = queue.LifoQueue()
         for _ in range(connections):
@@ -123,10 +126,18 @@ class PostgREST:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
-        while not self.free.empty():
+        for connection in list(self.open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.forget()
+
+    def forget(self):
+        """Closes the connections to the database that are not in use."""
+        for _ in range(self.free.qsize()):
             connection = self.free.get()
             if connection:
                 connection.close()
+            self.free.put(None)
 
     def __enter__(self):
         return self
@@ -184,6 +195,15 @@ def error(code, message, details=None, hint=None):
 
 class Requests(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def setup(self):
+        super().setup()
+        self.project.open.add(self.connection)
+
+    def finish(self):
+        self.project.open.discard(self.connection)
+        with contextlib.suppress(OSError):
+            super().finish()
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
