@@ -122,8 +122,8 @@ def test_sandbox_names_no_setting():
         assert not re.search(r'"[A-Z]+_[A-Z_]+"', code(path)), path
 
 
-def test_only_transports_uses_curl():
-    for folder in ["handlers", *(folder_of(module) for module in MODULES if module != "Transports")]:
+def test_only_curl_and_transports_use_libcurl():
+    for folder in ["handlers", *(folder_of(module) for module in MODULES if module not in ("Curl", "Transports"))]:
         for path in sources(folder):
             assert not re.search(r"\bcurl_easy|\bCURL[A-Z]*_|\bCCurl\b", code(path)), path
     assert any("CURLOPT_" in code(path) for path in sources("Sources/Transports"))
