@@ -230,7 +230,7 @@ def test_executable_contains_handlers_of_one_class_under_their_names(executable)
     assert len({HANDLER_CLASS[name] for name, _ in names}) == 1
 
 
-def test_database_and_libcurl_are_in_different_executables():
+def test_database_and_transports_are_in_different_executables():
     uses = {executable: set().union(*(package()[name][2] for name, _ in names)) for executable, names in LISTS.items()}
     assert any("Transports" in each for each in uses.values())
     assert not [executable for executable, each in uses.items() if {"Store", "Transports"} <= each]
