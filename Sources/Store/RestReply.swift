@@ -26,7 +26,7 @@ struct RestReply {
     switch code {
     // The function is unknown, perhaps only to PostgREST's cache, or there are two of that name.
     case "PGRST202", "PGRST203": return .refused(sqlState: "42883", message: "PostgREST reports \(code)")
-    case "PGRST003": return .unavailable("\(Self.noFreeConnection): PostgREST has no free database connection")
+    case "PGRST003": return .unavailable("PGRST003: PostgREST has no free database connection")
     case "PGRST000", "PGRST001", "PGRST002": return .unavailable("PostgREST has no database connection (\(code))")
     case "PGRST106": return .unavailable("the project does not expose the schema public by REST (PGRST106)")
     case let code where code.hasPrefix("PGRST3"): return .unavailable("\(Self.refusedKey) (HTTP \(status), \(code))")
@@ -38,7 +38,7 @@ struct RestReply {
     case 404: return .unavailable("there is no PostgREST at SUPABASE_URL (HTTP 404)")
     case 408, 504, 524: return .timedOut
     case 413: return .refused(sqlState: "54000", message: "the project refuses a request of this size (HTTP 413)")
-    case 429: return .unavailable("\(Self.tooMany): the project limits requests")
+    case 429: return .unavailable("HTTP 429: the project limits requests")
     default: return .unavailable("the project replied HTTP \(status)")
     }
   }
@@ -49,7 +49,4 @@ struct RestReply {
   }
 
   private static let refusedKey = "the project refused SUPABASE_SERVICE_ROLE_KEY"
-  /// What says that a call did not run because others are running.
-  static let noFreeConnection = "PGRST003"
-  static let tooMany = "HTTP 429"
 }

@@ -64,7 +64,6 @@ package enum StoreFailure: Error, Sendable, Equatable {
 
   /// What pgbouncer, Supavisor and PostgREST say when no session became free.
   private static let waits = [
-    "query_wait_timeout", "ECHECKOUTTIMEOUT", "EMAXCONN", "no more connections allowed", RestReply.noFreeConnection,
-    RestReply.tooMany,
+    "query_wait_timeout", "ECHECKOUTTIMEOUT", "EMAXCONN", "no more connections allowed", "PGRST003", "HTTP 429",
   ]
 }
