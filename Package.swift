@@ -122,10 +122,11 @@ let package = Package(
     module("Deliveries", ["Wire"]),
     module("Limits"),
     module("Exports", ["CXlsxWriter", "CPango"]),
-    module("Store", ["Wire", "Leads", "Deliveries", "CPostgres"]),
+    module("Curl", ["Wire", "CCurl"]),
+    module("Store", ["Wire", "Leads", "Deliveries", "Curl", "CPostgres"]),
     module("StoreAccess", ["Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Store"]),
     module("Capture", ["Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"]),
-    module("Transports", ["Wire", "Contract", "Forms", "Deliveries", "CCurl"]),
+    module("Transports", ["Wire", "Contract", "Forms", "Deliveries", "Curl", "CCurl"]),
     module(
       "Admin",
       ["Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Exports", "Store", "StoreAccess", "CCrypto"]),

@@ -18,6 +18,8 @@ package enum ConversationExport {
 
   package static func handler(named name: String) -> Handler {
     Handler(description(name).withFollowingBody) { settings throws(Problem) in
+      // Its rows come from a cursor, which lives in a session.
+      try Database.requireSession(settings, "exports need a session with the database")
       let database = AdminDatabase(settings)
       let hours = try OfficeHours(settings)
       return { request, log throws(Problem) in

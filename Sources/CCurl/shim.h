@@ -1,6 +1,6 @@
 #pragma once
 // libcurl for Swift. curl_easy_setopt and curl_easy_getinfo are variadic, and Swift cannot call variadic functions.
-// There is one function here for each argument type that Transports uses.
+// There is one function here for each argument type that Curl and Transports use.
 #include <curl/curl.h>
 
 static inline CURLcode leadpipe_curl_set_long(CURL *curl, CURLoption option, long value) {

@@ -143,7 +143,11 @@ extension Description {
   }
 
   package var document: JSON {
-    let variables = environment.map { ["name": .string($0.name), "required": .bool($0.isRequired)] as JSON }
+    let variables = environment.map { setting in
+      let variable: JSON = ["name": .string(setting.name), "required": .bool(setting.isRequired)]
+      guard !setting.substitutes.isEmpty else { return variable }
+      return variable.setting("unless", .array(setting.substitutes.map(JSON.string)))
+    }
     var document: JSON = [
       "name": .string(name), "kind": .string(kind.rawValue), "summary": .string(summary),
       "routes": .array(routes.map { ["method": .string($0.method), "path": .string($0.path)] }),
@@ -189,7 +193,9 @@ extension Description {
       return route
     }
     let environment = try (document["environment"]?.array ?? []).map { item throws(InvalidDescription) -> Setting in
-      Setting(try text(item, "name"), required: item["required"]?.bool == true)
+      Setting(
+        try text(item, "name"), required: item["required"]?.bool == true,
+        unless: (item["unless"]?.array ?? []).compactMap(\.string))
     }
     func statuses(_ key: String, _ range: ClosedRange<Int>, without fallback: [Int]) throws(InvalidDescription) -> [Int]
     {

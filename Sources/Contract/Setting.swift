@@ -7,6 +7,8 @@ import Wire
 package struct Setting: Sendable, Equatable {
   package let name: String
   package let isRequired: Bool
+  /// The settings that together take the place of a required one.
+  package let substitutes: [String]
   /// The destination that a process with this setting must be able to reach. Nil if it has none.
   package let leadsTo: Destination?
   /// Describes what is wrong with a value, as the end of a sentence that begins with the name. Nil for a valid value.
@@ -14,17 +16,19 @@ package struct Setting: Sendable, Equatable {
   package let validate: @Sendable (String) -> String?
 
   package init(
-    _ name: String, required: Bool = false, leadsTo destination: Destination? = nil,
+    _ name: String, required: Bool = false, unless substitutes: [String] = [],
+    leadsTo destination: Destination? = nil,
     validate: @escaping @Sendable (String) -> String? = { _ in nil }
   ) {
     self.name = name
     self.isRequired = required
+    self.substitutes = substitutes
     leadsTo = destination
     self.validate = validate
   }
 
   package static func == (left: Self, right: Self) -> Bool {
-    left.name == right.name && left.isRequired == right.isRequired
+    left.name == right.name && left.isRequired == right.isRequired && left.substitutes == right.substitutes
   }
 
   /// A whole number within a range.
@@ -62,7 +66,10 @@ package struct Settings: Sendable {
           values[setting.name] = value
         }
       } else if setting.isRequired {
-        errors.add(.missingSetting, at: setting.name)
+        // If some of its substitutes are set, the others are missing.
+        let missing = setting.substitutes.filter { environment[$0]?.isEmpty ?? true }
+        let isReplaced = missing.count < setting.substitutes.count
+        for name in isReplaced ? missing : [setting.name] { errors.add(.missingSetting, at: name) }
       }
     }
     guard errors.isEmpty else { throw Problem(settings: errors) }

@@ -84,7 +84,10 @@ package struct Explanation: Sendable {
   }
 
   private static func database(_ given: [HostedHandler.Variable]) -> String {
-    guard let login = given.first(where: { $0.name == "DATABASE_URL" }) else { return "none" }
+    guard let login = given.first(where: { $0.name == "DATABASE_URL" }) else {
+      return given.contains { $0.name == "SUPABASE_URL" }
+        ? "SUPABASE_URL, by REST with the service key, which has the rights of all classes" : "none"
+    }
     guard let role = given.first(where: { $0.name == "LEADPIPE_ROLE" }) else { return "login from \(login.source)" }
     return "login from \(login.source), then role \(role.value), which the handler must set itself"
   }

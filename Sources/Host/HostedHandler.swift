@@ -51,7 +51,9 @@ package struct HostedHandler: Sendable, Equatable {
     var variables = names.sorted().compactMap { name in
       settings[name].flatMap { $0.isEmpty ? nil : Variable(name: name, value: $0, source: name) }
     }
-    guard names.contains("DATABASE_URL"), let database = trust.database else { return variables }
+    guard names.contains("DATABASE_URL"), let database = trust.database else {
+      return variables.filter { !Self.rest.contains($0.name) }
+    }
     let hasOwn = settings[database.setting].map { !$0.isEmpty } ?? false
     if !hasOwn {
       variables.removeAll { $0.name == "LEADPIPE_ROLE" }
@@ -63,8 +65,17 @@ package struct HostedHandler: Sendable, Equatable {
       variables.removeAll { $0.name == "DATABASE_URL" }
       variables.append(Variable(name: "DATABASE_URL", value: url, source: source))
     }
+    // A login has the rights of the class, the key has all: a process gets one or the other.
+    if variables.contains(where: { $0.name == "DATABASE_URL" }) {
+      variables.removeAll { Self.rest.contains($0.name) }
+    } else if variables.count(where: { Self.rest.contains($0.name) }) == Self.rest.count {
+      variables.removeAll { $0.name == "LEADPIPE_ROLE" }
+    }
     return variables
   }
+
+  /// The settings that take the place of DATABASE_URL.
+  private static let rest: Set = ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"]
 
   /// Returns the environment of its process, without the variables that every child gets.
   package func environment(from settings: [String: String], lasts: Bool = false) -> [String: String] {

@@ -16,26 +16,29 @@ package enum TrustClass: String, Sendable, CaseIterable {
 
   private static let channels = Set(ChannelKind.all.flatMap { $0.settings + [$0.paceSetting].compactMap(\.self) })
 
-  /// The settings of this class. DATABASE_URL is the same name in every class; its login depends on the class.
+  /// The settings of this class. DATABASE_URL is the same name in every class; its login depends on the class. Where
+  /// there is none, a project's REST interface takes its place, with one key for all classes.
   package var grants: Set<String> {
     switch self {
     case .intake:
       Self.common.union([
-        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS",
+        "DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "WAKE",
+        "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS",
         "HOLIDAYS", "TIME_ZONE", "POOLER", "NOTIFY_QUALIFIED", "FRONTEND_URL", "ALLOWED_ORIGINS", "FORM_THANKS_URL",
         "FORM_TOKEN_SECRET", "FORM_TOKENS", "FORM_WORK_BITS",
       ])
     case .worker:
       Self.common.union([
-        "DATABASE_URL", "DATABASE_URL_LISTEN", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS",
-        "UNKNOWN_OUTCOME", "DIRECT_NOTIFICATIONS", "RETENTION_DAYS", "RETENTION_LEADS_DAYS", "FRONTEND_URL",
-        "BUSINESS_HOURS", "HOLIDAYS",
+        "DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL_LISTEN", "LEADPIPE_ROLE",
+        "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS", "UNKNOWN_OUTCOME", "DIRECT_NOTIFICATIONS", "RETENTION_DAYS",
+        "RETENTION_LEADS_DAYS", "FRONTEND_URL", "BUSINESS_HOURS", "HOLIDAYS",
         "TIME_ZONE", "AUTO_ASSIGN", "SLA_AUTOMATION", "DIGEST", "RECEIPTS", "RECEIPTS_PER_MINUTE", "AGENCY_NAME",
         "AGENCY_PHONE", "AGENCY_EMAIL",
       ]).union(Self.channels)
     case .admin:
       Self.common.union([
-        "DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY", "FRONTEND_URL", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS",
+        "DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "LEADPIPE_ROLE", "ADMIN_API_KEY", "FRONTEND_URL",
+        "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS",
         "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE", "AUTO_ASSIGN", "SLA_AUTOMATION", "EXPORT_FOLDER",
         "SUPABASE_JWT_ISSUER", "SUPABASE_JWKS", "SUPABASE_JWT_SECRET",
       ])
@@ -58,8 +61,8 @@ package enum TrustClass: String, Sendable, CaseIterable {
   /// The destinations of all settings that a class can grant. A handler's own description need not be trusted for them.
   package static let destinations: [String: Destination] = ChannelKind.all.reduce(
     into: [
-      "DATABASE_URL": .database, "DATABASE_URL_LISTEN": .database, "LEADPIPE_WAKE": .unixSocket,
-      "HOLIDAYS": .file, "EXPORT_FOLDER": .exportFolder, "SUPABASE_JWKS": .file,
+      "DATABASE_URL": .database, "DATABASE_URL_LISTEN": .database, "SUPABASE_URL": .webAddress,
+      "LEADPIPE_WAKE": .unixSocket, "HOLIDAYS": .file, "EXPORT_FOLDER": .exportFolder, "SUPABASE_JWKS": .file,
     ]
   ) { all, channel in all.merge(channel.destinations) { $1 } }
 

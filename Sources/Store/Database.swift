@@ -2,10 +2,14 @@ import CPostgres
 import Glibc
 import Wire
 
-/// A connection to PostgreSQL. It is opened at the first call and reopened after it broke. No call waits beyond its
-/// deadline. Not thread-safe.
+/// A connection to PostgreSQL, or to a project's REST interface, which calls functions and nothing else. It is opened at
+/// the first call and reopened after it broke. No call waits beyond its deadline. Not thread-safe.
 package final class Database {
   private let url: String
+  /// True if functions are called through a project's REST interface.
+  package let isRemote: Bool
+  /// Nil if they are called in a session.
+  let rest: RestSession?
   let role: String?
   let statementSeconds: Int
   let lockMilliseconds: Int
@@ -41,10 +45,24 @@ package final class Database {
   ///   - lockMilliseconds: how long a statement waits for a lock; 0 for no limit.
   package init(url: String, role: String? = nil, statementSeconds: Int = 10, lockMilliseconds: Int = 0) {
     self.url = url
+    isRemote = false
+    rest = nil
     self.role = role
     self.statementSeconds = statementSeconds
     self.lockMilliseconds = lockMilliseconds
     options = url.contains("options") && ConnectionString(url)?["options"] != nil ? .notSent : .accepted
+  }
+
+  /// Functions are called through a project's REST interface. The time limits of statements are the project's own, and
+  /// calls end at their deadlines. Everything else that needs a session fails.
+  package init(rest address: RestAddress) {
+    url = ""
+    isRemote = true
+    rest = RestSession(address)
+    role = nil
+    statementSeconds = 0
+    lockMilliseconds = 0
+    options = .accepted
   }
 
   deinit { close() }
@@ -135,6 +153,7 @@ package final class Database {
 
   /// Ends the connection; the next statement opens another.
   package func close() {
+    rest?.close()
     if let connection { PQfinish(connection) }
     connection = nil
   }
@@ -142,6 +161,7 @@ package final class Database {
   // MARK: - Waiting
 
   func open(deadline: Instant) throws(StoreFailure) -> OpaquePointer {
+    if isRemote { throw .unavailable(rest == nil ? "libcurl did not start" : "this needs DATABASE_URL") }
     if let connection {
       // An idle connection has nothing to read. If it does, the server has closed it or sent its last message.
       let isIdle = !isReady(PQsocket(connection), POLLIN, until: .steady)

@@ -19,14 +19,16 @@ extension Database {
   private static let migrationMilliseconds = 3000
   private static let migrationPause: UInt32 = 50_000
 
-  /// Calls a function. Retries after the SQLSTATEs above until the deadline, and once after a pooler's failed login. A
-  /// capture is also tried again while migrations run.
+  /// Calls a function, in a session or through the project's REST interface. Retries after the SQLSTATEs above until
+  /// the deadline: the transaction was rolled back. Retries once after a pooler's failed login, and a capture also
+  /// while migrations run. No other call is repeated.
   package func call(_ function: Function, _ argument: JSON, deadline: Instant) throws(StoreFailure) -> JSON {
-    let parameter = argument.bytes + [0]
+    let parameter = isRemote ? [] : argument.bytes + [0]
     var mayWait = deadline > Instant.steady.adding(seconds: 1)
     let migratedBy = min(deadline, Instant.steady.adding(milliseconds: Self.migrationMilliseconds))
     while true {
       do throws(StoreFailure) {
+        if let rest { return try rest.call(function, argument, deadline: deadline) }
         guard let text = try query(function.statement, [parameter], deadline: deadline).first?.first ?? nil else {
           throw .noAnswer
         }

@@ -2,7 +2,8 @@ import Wire
 
 /// Why a database call returned no result.
 package enum StoreFailure: Error, Sendable, Equatable {
-  /// There is no connection, or it broke. The value is libpq's message, which contains nothing of the statement.
+  /// There is no connection, or it broke. The value is the message of libpq or libcurl, or says what PostgREST replied:
+  /// it contains nothing of the statement.
   case unavailable(String)
   case timedOut
   /// The server refused the statement. The message and its detail may contain data of the statement: they are for the
@@ -61,6 +62,8 @@ package enum StoreFailure: Error, Sendable, Equatable {
     }
   }
 
-  /// What pgbouncer and Supavisor say when no session became free.
-  private static let waits = ["query_wait_timeout", "ECHECKOUTTIMEOUT", "EMAXCONN", "no more connections allowed"]
+  /// What pgbouncer, Supavisor and PostgREST say when no session became free.
+  private static let waits = [
+    "query_wait_timeout", "ECHECKOUTTIMEOUT", "EMAXCONN", "no more connections allowed", "PGRST003", "HTTP 429",
+  ]
 }

@@ -1,5 +1,6 @@
 import CCurl
 import Contract
+import Curl
 import Wire
 
 /// The result of one HTTP request, from which its outcome is classified.

@@ -1,4 +1,5 @@
 import Contract
+import Curl
 import Deliveries
 import Wire
 

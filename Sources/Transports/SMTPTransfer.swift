@@ -1,5 +1,6 @@
 import CCurl
 import Contract
+import Curl
 import Wire
 
 /// The result of sending one email over SMTP, from which its outcome is classified.

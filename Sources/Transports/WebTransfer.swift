@@ -1,5 +1,6 @@
 import CCurl
 import Contract
+import Curl
 import Wire
 
 /// The reply to a request that `WebTransfer` has sent.

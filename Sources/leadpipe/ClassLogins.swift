@@ -2,6 +2,7 @@ import ArgumentParser
 import Contract
 import Host
 import Store
+import StoreAccess
 import Wire
 
 /// The database logins of the trust classes, tested before an instance reports that it is ready.
@@ -19,6 +20,7 @@ enum ClassLogins {
       guard classes.contains(trust), let login = trust.database else { return nil }
       let own = environment[login.setting]
       let setting = own == nil ? "DATABASE_URL" : login.setting
+      if own == nil, KnownSettings.usesRest(environment) { return restError(environment, seconds) }
       let url = own ?? environment["DATABASE_URL"] ?? ""
       let database = Database(url: url, role: own == nil ? login.role : nil)
       do throws(StoreFailure) {
@@ -36,6 +38,28 @@ enum ClassLogins {
           return grant(login.role, to: user(url), setting, trust)
         case .refused(let state, let message, _): return "\(setting): the database reported error \(state): \(message)"
         }
+      }
+    }
+  }
+
+  /// What is wrong with a project's REST interface: it must call a function that changes nothing.
+  private static func restError(_ environment: [String: String], _ seconds: Int) -> String? {
+    guard let settings = try? Settings(RestAddress.settings, from: environment), let address = RestAddress(settings)
+    else { return "SUPABASE_URL: SUPABASE_SERVICE_ROLE_KEY is missing, or one of them is wrong" }
+    do throws(StoreFailure) {
+      _ = try Database(rest: address).call(
+        .healthReport, ["olderThanSeconds": 60], deadline: Instant.steady.adding(seconds: seconds))
+      return nil
+    } catch {
+      switch error {
+      case .unavailable(let reason) where reason.hasPrefix("SUPABASE_URL"): return reason
+      case .unavailable(let reason): return "SUPABASE_URL: \(reason)"
+      case .timedOut: return "SUPABASE_URL: the project did not respond in time"
+      case _ where error.kind == .notMigrated:
+        return
+          "SUPABASE_URL: the database is not migrated; run `leadpipe migrate` with DATABASE_URL, or `supabase db push`"
+      case .refused(let state, let message, _):
+        return "SUPABASE_URL: the database reported error \(state): \(message)"
       }
     }
   }

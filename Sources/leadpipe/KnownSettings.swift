@@ -37,20 +37,33 @@ enum KnownSettings {
   private static func checked(
     _ environment: [String: String], also more: [Setting] = []
   ) throws(Problem) -> Settings {
-    let supabase = Setting("SUPABASE_URL") { _ in
-      environment["DATABASE_URL"] == nil
-        ? "is not supported by this version: set DATABASE_URL to the project's connection string" : nil
-    }
     let own = Set(more.map(\.name))
     let declared =
       (all + FormGuard.combinationErrors(environment)).filter { !own.contains($0.name) }
       + Providers.combinationErrors(environment) + AccessTokens.combinationErrors(environment) + unknown(environment)
-      + [supabase] + more
+      + rest(environment) + more
     return try Settings(declared, from: environment)
   }
 
-  /// Ends the command with the exit status for wrong settings if neither DATABASE_URL nor all of these are set.
+  /// True if functions are called through a project's REST interface, as far as a class has no login of its own.
+  static func usesRest(_ environment: [String: String]) -> Bool {
+    environment["DATABASE_URL"] == nil && environment["SUPABASE_URL"] != nil
+  }
+
+  /// The settings of a project's REST interface, and those that do not go with it. With DATABASE_URL they have no
+  /// effect, so they are not checked.
+  private static func rest(_ environment: [String: String]) -> [Setting] {
+    guard usesRest(environment) else { return [] }
+    return [
+      RestAddress.url, Setting(RestAddress.key.name, required: true, validate: RestAddress.key.validate),
+      Setting("WAKE") { $0 == "notify" ? "must not be notify without DATABASE_URL: SUPABASE_URL is polled" : nil },
+    ]
+  }
+
+  /// Ends the command with the exit status for wrong settings if neither DATABASE_URL, nor a project's REST interface,
+  /// nor all of these are set.
   static func requireDatabase(_ logins: [String], in environment: [String: String]) throws {
+    if usesRest(environment) { return }
     if environment["DATABASE_URL"] == nil, logins.contains(where: { environment[$0] == nil }) { _ = try databaseURL() }
   }
 

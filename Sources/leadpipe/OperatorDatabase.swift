@@ -9,7 +9,7 @@ import Terminal
 import Wire
 
 /// Database access for the operator's commands, with the rights of leadpipe_admin: through the login in
-/// DATABASE_URL_ADMIN if it is set, else through DATABASE_URL with that role.
+/// DATABASE_URL_ADMIN if it is set, else through DATABASE_URL with that role, else by REST with a project's key.
 struct OperatorDatabase {
   private let database: Database
   private let log: Log
@@ -22,6 +22,8 @@ struct OperatorDatabase {
     database =
       if let own = environment["DATABASE_URL_ADMIN"] {
         Database(url: own)
+      } else if let address = RestAddress(settings) {
+        Database(rest: address)
       } else {
         Database(url: try KnownSettings.databaseURL(), role: "leadpipe_admin")
       }

@@ -29,15 +29,17 @@ enum ServiceEnvironment {
       without: ["ADMIN_API_KEY", "SUPABASE_JWT_SECRET", "FORM_TOKEN_SECRET", "FORM_TOKENS", "FORM_WORK_BITS"])
   }
 
-  /// Keeps the database owner's login only if one of `logins` is missing.
+  /// Keeps the database owner's login only if one of `logins` is missing, and the service key of a project, which has
+  /// all rights, only if there is no such login either.
   private static func service(
     _ environment: [String: String], logins: Set<String>, also more: Set<String> = [], without secrets: Set<String>
   ) -> [String: String] {
     let hasAll = logins.allSatisfy { environment[$0] != nil }
     let allowed = logins.union(more).union(hasAll ? [] : ["DATABASE_URL"])
+    let needsKey = !hasAll && environment["DATABASE_URL"] == nil
     var result = environment.filter { name, _ in
       name.hasPrefix("DATABASE_URL")
-        ? allowed.contains(name) : !secrets.contains(name) && name != "SUPABASE_SERVICE_ROLE_KEY"
+        ? allowed.contains(name) : !secrets.contains(name) && (needsKey || name != "SUPABASE_SERVICE_ROLE_KEY")
     }
     result["LEADPIPE_CHANNELS"] = channels(environment)
     return result

@@ -29,6 +29,11 @@ struct Up: ParsableCommand {
     FormGuard.tokens, FormGuard.work,
   ]
 
+  /// It migrates, which cannot be done by REST, and a private database in place of the project would be a surprise.
+  private static let needsDatabase = Setting("SUPABASE_URL") { _ in
+    "is not enough for `leadpipe up`, which migrates: set DATABASE_URL too, or start `leadpipe gateway` and `leadpipe worker`"
+  }
+
   func run() throws {
     var environment = KnownSettings.given()
     beginService(environment)
@@ -38,7 +43,8 @@ struct Up: ParsableCommand {
     let left = state.settingsLeft(loadedIn: environment)
     environment = environment.filter { ["PORT", "LEADPIPE_STATE"].contains($0.key) || left[$0.key] != $0.value }
     environment = KnownSettings.warningAboutSimilar(environment, Log(environment))
-    _ = try KnownSettings.check(environment, also: Self.own)
+    _ = try KnownSettings.check(
+      environment, also: Self.own + (KnownSettings.usesRest(environment) ? [Self.needsDatabase] : []))
     signal(SIGPIPE, SIG_IGN)
     let shortLog = try ShortLog(environment, leadpipe: Layout().leadpipe)
     defer { shortLog?.close() }

@@ -66,7 +66,7 @@ def test_executable_contains_no_handler_of_another_class(tmp_path, file, others)
 
 
 @pytest.mark.parametrize("name, libpq, libcurl", [
-    ("lead-capture", True, False), ("agent-list", True, False), ("event-claim", True, False), ("notify-slack", False, True), ("rate-limit", False, False)])
+    ("lead-capture", True, True), ("agent-list", True, True), ("event-claim", True, True), ("notify-slack", False, True), ("rate-limit", False, False)])
 def test_executable_contains_only_the_libraries_of_its_class(name, libpq, libcurl):
     contents = (HANDLERS / name).read_bytes()
     assert (b"could not receive data from server" in contents) == libpq

@@ -18,10 +18,11 @@ MODULES = {
     "Deliveries": {"Wire"},
     "Limits": set(),
     "Exports": {"CXlsxWriter", "CPango"},
-    "Store": {"Wire", "Leads", "Deliveries", "CPostgres"},
+    "Curl": {"Wire", "CCurl"},
+    "Store": {"Wire", "Leads", "Deliveries", "Curl", "CPostgres"},
     "StoreAccess": {"Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Store"},
     "Capture": {"Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"},
-    "Transports": {"Wire", "Contract", "Forms", "Deliveries", "CCurl"},
+    "Transports": {"Wire", "Contract", "Forms", "Deliveries", "Curl", "CCurl"},
     "Admin": {"Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Exports", "Store", "StoreAccess", "CCrypto"},
     "OpenAPI": {"Wire", "Contract"},
     "Host": {"Wire", "Contract", "Sandbox", "Deliveries", "CProcess"},
@@ -121,8 +122,8 @@ def test_sandbox_names_no_setting():
         assert not re.search(r'"[A-Z]+_[A-Z_]+"', code(path)), path
 
 
-def test_only_transports_uses_curl():
-    for folder in ["handlers", *(folder_of(module) for module in MODULES if module != "Transports")]:
+def test_only_curl_and_transports_use_libcurl():
+    for folder in ["handlers", *(folder_of(module) for module in MODULES if module not in ("Curl", "Transports"))]:
         for path in sources(folder):
             assert not re.search(r"\bcurl_easy|\bCURL[A-Z]*_|\bCCurl\b", code(path)), path
     assert any("CURLOPT_" in code(path) for path in sources("Sources/Transports"))
@@ -229,7 +230,7 @@ def test_executable_contains_handlers_of_one_class_under_their_names(executable)
     assert len({HANDLER_CLASS[name] for name, _ in names}) == 1
 
 
-def test_database_and_libcurl_are_in_different_executables():
+def test_database_and_transports_are_in_different_executables():
     uses = {executable: set().union(*(package()[name][2] for name, _ in names)) for executable, names in LISTS.items()}
     assert any("Transports" in each for each in uses.values())
     assert not [executable for executable, each in uses.items() if {"Store", "Transports"} <= each]

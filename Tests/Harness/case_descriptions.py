@@ -6,7 +6,8 @@ import case_files
 
 def setting(text):
     """A setting by its name. `!` after the name marks it as required."""
-    return {"name": text.removesuffix("!"), "required": text.endswith("!")}
+    made = {"name": text.removesuffix("!"), "required": text.endswith("!")}
+    return {**made, "unless": ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"]} if made["name"] == "DATABASE_URL" else made
 
 
 def expected(handler, own):

@@ -16,8 +16,10 @@ extension CheckGroup {
     ])
 
   private static let database = CheckItem(
-    "before.database", "the database is reachable", doing: "connects to DATABASE_URL"
+    "before.database", "the database is reachable",
+    doing: "connects to DATABASE_URL, or calls a function by the REST interface of SUPABASE_URL"
   ) { run in
+    if run.rest != nil { return reachedByRest(run) }
     guard let database = run.database else {
       let file = (run.environment["LEADPIPE_STATE"] ?? ".leadpipe") + "/env"
       return .skipped(
@@ -45,6 +47,19 @@ extension CheckGroup {
         "events are off: the event tables do not exist; \(state); \(unsent) leads are not announced",
         fix: "stop the worker, make the event tables, and start the worker (docs/how-to/roll-back.md):\n"
           + "leadpipe migrate")
+    }
+  }
+
+  private static func reachedByRest(_ run: CheckRun) -> Finding {
+    do throws(StoreFailure) {
+      _ = try run.call(.healthReport, [:])
+      return .passed("by the REST interface of SUPABASE_URL; tables and rights can only be seen with DATABASE_URL")
+    } catch {
+      return .failed(
+        CheckRun.describe(error),
+        fix: error.kind == .notMigrated
+          ? "migrate the project: `supabase db push`, or `leadpipe migrate` with DATABASE_URL"
+          : "correct SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY: docs/how-to/deploy-on-supabase.md")
     }
   }
 
@@ -119,7 +134,7 @@ extension CheckGroup {
   private static let adminKey = CheckItem(
     "before.admin-key", "an admin key is set", doing: "looks for ADMIN_API_KEY, or the key that `leadpipe up` has made"
   ) { run in
-    guard run.databaseURL != nil || run.adminKey != nil else { return .skipped("examined from outside") }
+    guard run.hasDatabase || run.adminKey != nil else { return .skipped("examined from outside") }
     guard run.adminKey != nil else {
       return .failed(
         "ADMIN_API_KEY is not set: the admin interface replies 503",
@@ -136,7 +151,7 @@ extension CheckGroup {
       .failed(
         "ENABLE_NOTIFICATION_WORKER=false: leads are stored, notifications wait",
         fix: "set ENABLE_NOTIFICATION_WORKER=true and start again; waiting notifications are sent then")
-    case nil: run.databaseURL == nil ? .skipped("examined from outside") : .passed("enabled by default")
+    case nil: !run.hasDatabase ? .skipped("examined from outside") : .passed("enabled by default")
     default: .passed("ENABLE_NOTIFICATION_WORKER=true")
     }
   }
@@ -145,7 +160,7 @@ extension CheckGroup {
     "before.channels", "a channel for notifications is configured", doing: "reads the settings of the channels",
     needs: ["before.settings"]
   ) { run in
-    guard run.databaseURL != nil else { return .skipped("examined from outside") }
+    guard run.hasDatabase else { return .skipped("examined from outside") }
     let names = run.channels.map(\.channel)
     return names.isEmpty
       ? .failed(

@@ -1,6 +1,7 @@
 import Contract
 import Glibc
 import Store
+import StoreAccess
 import Transports
 import Wire
 
@@ -58,15 +59,25 @@ final class CheckRun {
   /// The login of the operator; nil if the settings have none.
   var databaseURL: String? { environment["DATABASE_URL"] ?? environment["DATABASE_URL_ADMIN"] }
 
+  /// The project's REST interface, where it takes the place of a login: Leadpipe's functions can be called, and nothing
+  /// else can be asked.
+  lazy var rest: RestAddress? =
+    databaseURL != nil
+    ? nil : (try? Settings(RestAddress.settings, from: environment)).flatMap { RestAddress($0) }
+
+  /// True if the settings lead to the instance's database.
+  var hasDatabase: Bool { databaseURL != nil || rest != nil }
+
   /// A connection of that login, for questions about the database itself.
   lazy var database: Database? = databaseURL.map { Database(url: $0, lockMilliseconds: 5000) }
 
   /// The role that Leadpipe's functions are called in; nil if the login has their rights itself.
   var adminRole: String? { environment["DATABASE_URL_ADMIN"] == nil ? "leadpipe_admin" : nil }
 
-  private lazy var functions: Database? = (environment["DATABASE_URL_ADMIN"] ?? databaseURL).map {
-    Database(url: $0, role: adminRole, lockMilliseconds: 5000)
-  }
+  private lazy var functions: Database? =
+    (environment["DATABASE_URL_ADMIN"] ?? databaseURL).map {
+      Database(url: $0, role: adminRole, lockMilliseconds: 5000)
+    } ?? rest.map { Database(rest: $0) }
 
   /// Calls a function as class admin does.
   func call(_ function: Function, _ argument: JSON) throws(StoreFailure) -> JSON {
@@ -78,7 +89,10 @@ final class CheckRun {
 
   /// Asks the database. A failure to ask is itself the finding.
   func asking(_ body: (Database) throws(StoreFailure) -> Finding) -> Finding {
-    guard let database else { return .skipped("no database in the settings") }
+    guard let database else {
+      return .skipped(
+        rest == nil ? "no database in the settings" : "cannot be seen by REST: run this command with DATABASE_URL")
+    }
     do throws(StoreFailure) { return try body(database) } catch { return Self.finding(error) }
   }
 

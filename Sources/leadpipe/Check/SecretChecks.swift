@@ -70,7 +70,7 @@ extension CheckRun {
   /// The admin key: of the settings, or the one that `leadpipe up` has made for its own instance. Nil without a database:
   /// an instance that is examined from outside must not get this machine's key.
   var adminKey: String? {
-    guard databaseURL != nil else { return nil }
+    guard hasDatabase else { return nil }
     if let key = environment["ADMIN_API_KEY"] { return key }
     return WebAddress(base)?.isLoopback == true ? ownSecret(in: "admin-key") : nil
   }

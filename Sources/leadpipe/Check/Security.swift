@@ -129,11 +129,12 @@ extension CheckGroup {
     "security.service-key", "no process has more rights than its job needs", doing: "looks for the service key"
   ) { run in
     if run.environment["SUPABASE_SERVICE_ROLE_KEY"] == nil {
-      return run.databaseURL == nil ? .skipped("examined from outside") : .passed("no service key in the settings")
+      return run.hasDatabase ? .passed("no service key in the settings") : .skipped("examined from outside")
     }
     return run.environment["DATABASE_URL"] == nil
       ? .skipped(
-        "with the service key in place of DATABASE_URL, every handler has all rights: the documented exception")
+        "with the service key in place of DATABASE_URL, every handler has all rights: the documented exception to least "
+          + "privilege (docs/how-to/deploy-on-supabase.md)")
       : .passed("no process gets SUPABASE_SERVICE_ROLE_KEY, because DATABASE_URL is set")
   }
 
@@ -143,7 +144,7 @@ extension CheckGroup {
   ) { run in
     let isTrusted = run.environment["TRUSTED_PROXIES"] != nil
     if let sign = sign(ofProxyIn: run) {
-      guard run.databaseURL != nil else {
+      guard run.hasDatabase else {
         return .skipped("there is a proxy (\(sign)); its settings are not known here")
       }
       if !isTrusted {

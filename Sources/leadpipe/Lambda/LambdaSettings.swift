@@ -9,9 +9,11 @@ enum LambdaSettings {
     "DATABASE_URL", "ADMIN_API_KEY", "SLACK_WEBHOOK_URL", "SLACK_WEBHOOK_NEWSLETTER_URL", "TELEGRAM_BOT_TOKEN",
     "EMAIL_PASS", "RESEND_API_KEY", "FORM_TOKEN_SECRET", "SUPABASE_JWT_SECRET",
   ]
-  /// Settings that have no meaning on Lambda: a Unix socket, the gateway's port and pooler. DATABASE_URL_LISTEN would
-  /// be a secret that may be absent, which a reference to a secret cannot be.
-  private static let meaningless: Set<String> = ["LEADPIPE_WAKE", "PORT", "POOLER", "DATABASE_URL_LISTEN"]
+  /// Settings that have no meaning on Lambda: a Unix socket, the gateway's port and pooler. DATABASE_URL_LISTEN and
+  /// SUPABASE_SERVICE_ROLE_KEY would be secrets that may be absent, which a reference to a secret cannot be.
+  private static let meaningless: Set<String> = [
+    "LEADPIPE_WAKE", "PORT", "POOLER", "DATABASE_URL_LISTEN", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY",
+  ]
   /// Values that differ from the product's own defaults.
   private static let defaults = ["LOG_FORMAT": "json", "LOG_LEVEL": "info", "WAKE": "notify"]
 

@@ -53,10 +53,16 @@ extension SettingSection {
       SettingEntry(
         "SUPABASE_URL",
         meaning: """
-          Ignored if DATABASE_URL is set. Without DATABASE_URL it is refused: this version supports PostgreSQL only.
-          """, programs: "all commands"),
+          The https address of a Supabase project. Without DATABASE_URL, functions are called through the project's REST \
+          interface ([what differs](../how-to/deploy-on-supabase.md#without-a-database-login)). Ignored if DATABASE_URL \
+          is set.
+          """, programs: "gateway, worker, commands but `up`, `migrate`, `rollback`"),
       SettingEntry(
-        "SUPABASE_SERVICE_ROLE_KEY", meaning: "Ignored by this version. No process receives it."),
+        "SUPABASE_SERVICE_ROLE_KEY",
+        meaning: """
+          The project's key for SUPABASE_URL: `sb_secret_…`, or the token of service_role (`eyJ…`). It has the rights of \
+          all classes. No process receives it if DATABASE_URL is set, or every class has its own login.
+          """, programs: "gateway, worker, commands but `up`, `migrate`, `rollback`"),
     ])
 
   static let process = SettingSection(

@@ -30,8 +30,9 @@ package let handler = Handler(
       let answer = try database.call(.liveEvents, argument, deadline: request.deadline ?? .steady, log: log)
       if Live.isNews(answer) || .steady >= end { return try Live.batch(answer) }
       if let cursor = answer["cursor"] { argument = argument.setting("after", cursor) }
-      // Polls twenty times a second: this works through every pooler and costs one index lookup.
-      _ = poll(nil, 0, 50)
+      // Polls twenty times a second: this works through every pooler and costs one index lookup. By REST each poll is a
+      // request to the project, so there is one in half a second.
+      _ = poll(nil, 0, database.isRemote ? 500 : 50)
     }
   }
 }

@@ -14,6 +14,7 @@ package let handler = Handler(
       "properties": ["isWoken": ["type": "boolean"], "isListening": ["type": "boolean"]],
     ]))
 ) { settings throws(Problem) in
+  try Database.requireSession(settings, "WAKE=notify needs a session with the database")
   let listener = WakeListener(settings)
   return { _, log throws(Problem) in
     let isWoken = listener.wait(until: Instant.steady.adding(seconds: 10), log: log)

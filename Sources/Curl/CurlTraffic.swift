@@ -1,38 +1,38 @@
 import Wire
 
 /// The data of one transfer. A class, because libcurl's callbacks get a pointer to it.
-final class CurlTraffic {
+package final class CurlTraffic {
   /// Bytes. Longer replies are cut; no provider sends that much.
-  static let bodyLimit = 65_536
+  package static let bodyLimit = 65_536
   /// Bytes. The limit of everything a server may send in one transfer: header lines, trailers and interim replies, the
   /// lines of a mail server, the body. libcurl keeps each header and trailer, and by itself it limits only headers.
-  static let totalLimit = 262_144
+  package static let totalLimit = 262_144
   private static let lineLimit = 64
 
   /// The bytes that are still to be sent.
   private var outgoing: ArraySlice<UInt8>
-  private(set) var body: [UInt8] = []
+  package private(set) var body: [UInt8] = []
   /// HTTP header lines or SMTP reply lines, without line ends: the last 64, each at most 512 bytes.
-  private(set) var lines: [String] = []
+  package private(set) var lines: [String] = []
   /// True if the transfer was ended because the server sent too much.
-  private(set) var isCut = false
+  package private(set) var isCut = false
   private var received = 0
   /// True if the headers of an HTTP reply, possibly an interim one, have arrived to their end.
-  private(set) var hasHead = false
+  package private(set) var hasHead = false
   /// The code of the last complete reply of a mail server; 0 if there is none.
-  private(set) var replyCode = 0
+  package private(set) var replyCode = 0
 
   private let end: Instant
   private let bodyLimit: Int
   private let isEnough: (([UInt8]) -> Bool)?
   /// True if the transfer was ended because its body has what was waited for.
-  private(set) var hasEnough = false
+  package private(set) var hasEnough = false
 
   /// `isEnough` looks at the body after each part of it, and ends the transfer by returning true.
   ///
   /// `milliseconds` is the time limit of the transfer. libcurl enforces it itself, except while it waits for a mail
   /// server's reply to QUIT after a refused message: then the progress callback ends the wait.
-  init(
+  package init(
     sending outgoing: [UInt8] = [], milliseconds: Int, bodyLimit: Int = CurlTraffic.bodyLimit,
     isEnough: (([UInt8]) -> Bool)? = nil
   ) {

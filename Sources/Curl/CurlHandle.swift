@@ -2,27 +2,31 @@ import CCurl
 import Glibc
 
 /// A libcurl error, by its code (libcurl-errors(3)).
-struct CurlError: Error, Equatable {
-  let code: Int
+package struct CurlError: Error, Equatable {
+  package let code: Int
 
   /// The server sent more than `CurlTraffic` accepts. libcurl itself never reports this code, because it gets no such
   /// limit.
-  static let tooLong = CurlError(code: Int(CURLE_FILESIZE_EXCEEDED.rawValue))
+  package static let tooLong = CurlError(code: Int(CURLE_FILESIZE_EXCEEDED.rawValue))
+
+  /// The time limit has passed: libcurl's own, or that of `CurlTraffic`.
+  package static let timedOut = CurlError(code: Int(CURLE_OPERATION_TIMEDOUT.rawValue))
+  package static let aborted = CurlError(code: Int(CURLE_ABORTED_BY_CALLBACK.rawValue))
 
   /// Returns libcurl's message for a code, or ours for `tooLong`. The messages are constant and contain no address or
   /// secret.
-  static func message(for code: Int) -> String {
+  package static func message(for code: Int) -> String {
     if code == tooLong.code { return "more than \(CurlTraffic.totalLimit / 1024) KiB were received" }
     return String(cString: curl_easy_strerror(CURLcode(rawValue: UInt32(truncatingIfNeeded: code))))
   }
 }
 
 /// The owner of a CURL easy handle. Every option is set through `set`, which throws if libcurl rejects it.
-struct CurlHandle: ~Copyable {
+package struct CurlHandle: ~Copyable {
   private let raw: UnsafeMutableRawPointer
 
   /// Nil if libcurl cannot start.
-  init?() {
+  package init?() {
     guard let raw = curl_easy_init() else { return nil }
     self.raw = raw
   }
@@ -35,27 +39,27 @@ struct CurlHandle: ~Copyable {
   }
 
   /// Ends the connection of the last transfer, if it is still open. The next transfer opens another.
-  func hangUp() {
+  package func hangUp() {
     let socket = leadpipe_curl_get_socket(raw)
     if socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
   }
 
   /// Resets all options. Keeps open connections, TLS sessions and resolved names.
-  func reset() { curl_easy_reset(raw) }
+  package func reset() { curl_easy_reset(raw) }
 
-  func set(_ option: CURLoption, _ value: Int) throws(CurlError) {
+  package func set(_ option: CURLoption, _ value: Int) throws(CurlError) {
     try check(leadpipe_curl_set_long(raw, option, value))
   }
 
-  func set(_ option: CURLoption, size: Int) throws(CurlError) {
+  package func set(_ option: CURLoption, size: Int) throws(CurlError) {
     try check(leadpipe_curl_set_size(raw, option, curl_off_t(size)))
   }
 
-  func set(_ option: CURLoption, _ value: String) throws(CurlError) {
+  package func set(_ option: CURLoption, _ value: String) throws(CurlError) {
     try check(leadpipe_curl_set_text(raw, option, value))
   }
 
-  func set(_ option: CURLoption, _ list: borrowing CurlList) throws(CurlError) {
+  package func set(_ option: CURLoption, _ list: borrowing CurlList) throws(CurlError) {
     try check(leadpipe_curl_set_list(raw, option, list.first))
   }
 
@@ -69,7 +73,7 @@ struct CurlHandle: ~Copyable {
   /// protocols, and peers verified against the system's certificates.
   ///
   /// `connect` limits the time until the peer is ready; for SMTP, this includes the login.
-  func setLimits(milliseconds: Int, connect: Int, protocols: String) throws(CurlError) {
+  package func setLimits(milliseconds: Int, connect: Int, protocols: String) throws(CurlError) {
     try set(CURLOPT_NOSIGNAL, 1)
     try set(CURLOPT_TIMEOUT_MS, milliseconds)
     try set(CURLOPT_CONNECTTIMEOUT_MS, min(milliseconds, connect))
@@ -83,7 +87,7 @@ struct CurlHandle: ~Copyable {
 
   /// Runs the transfer, with `traffic` as the source and destination of its data. Throws `tooLong` if the server sent
   /// more than `traffic` accepts.
-  func perform(_ traffic: CurlTraffic) throws(CurlError) {
+  package func perform(_ traffic: CurlTraffic) throws(CurlError) {
     let context = Unmanaged.passUnretained(traffic).toOpaque()
     try check(leadpipe_curl_set_callback(raw, CURLOPT_WRITEFUNCTION, receiveBody))
     try check(leadpipe_curl_set_pointer(raw, CURLOPT_WRITEDATA, context))
@@ -100,10 +104,10 @@ struct CurlHandle: ~Copyable {
   }
 
   /// The HTTP or SMTP status of the last reply; 0 if none arrived.
-  var status: Int { leadpipe_curl_get_long(raw, CURLINFO_RESPONSE_CODE) }
+  package var status: Int { leadpipe_curl_get_long(raw, CURLINFO_RESPONSE_CODE) }
 
   /// The number of bytes of the message that were sent.
-  var uploaded: Int { Int(leadpipe_curl_get_size(raw, CURLINFO_SIZE_UPLOAD_T)) }
+  package var uploaded: Int { Int(leadpipe_curl_get_size(raw, CURLINFO_SIZE_UPLOAD_T)) }
 
   private func check(_ code: CURLcode) throws(CurlError) {
     if code != CURLE_OK { throw CurlError(code: Int(code.rawValue)) }
@@ -111,10 +115,10 @@ struct CurlHandle: ~Copyable {
 }
 
 /// The owner of a list of lines that libcurl reads during a transfer.
-struct CurlList: ~Copyable {
+package struct CurlList: ~Copyable {
   fileprivate var first: UnsafeMutablePointer<curl_slist>?
 
-  init(_ lines: [String]) throws(CurlError) {
+  package init(_ lines: [String]) throws(CurlError) {
     for line in lines {
       guard let list = curl_slist_append(first, line) else {
         throw CurlError(code: Int(CURLE_OUT_OF_MEMORY.rawValue))
