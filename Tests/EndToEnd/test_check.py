@@ -329,6 +329,27 @@ def test_untrusted_proxy_is_found_and_mended(deployment, tmp_path):
             deployment.start_gateway()
 
 
+def test_proxy_that_opens_the_admin_interface_is_found_and_mended(deployment, tmp_path):
+    """A proxy that adds the key to GET requests without one lets anybody read. A key added to a log-in would be a second
+    fault, because the gateway refuses two keys."""
+    adds_key = f"""set $key $http_x_admin_api_key;
+    set $asked "$request_method$http_authorization$http_x_admin_api_key$http_cookie";
+    if ($asked = "GET") {{ set $key {KEY}; }}
+    proxy_set_header X-Admin-API-Key $key;"""
+    deployment.start_gateway(TRUSTED_PROXIES="127.0.0.1")
+    try:
+        for folder, more in ("open", adds_key), ("mended", ""):
+            with nginx(tmp_path / folder, deployment.port, more=more) as port:
+                checked = deployment.check("--url", f"http://127.0.0.1:{port}", TRUSTED_PROXIES="127.0.0.1")
+            if more:
+                assert "remove the key that the proxy in front adds" in checked.only("security.admin")
+                assert checked.failed["security.admin"][0] == "200 without a key"
+            else:
+                checked.good()
+    finally:
+        deployment.start_gateway()
+
+
 WORKER_FAULTS = [
     ("the webhook is wrong", {"SLACK_WEBHOOK_URL": "http://127.0.0.1:PORT/services/T0/B0/wrong"}, "after.slack", "SLACK_WEBHOOK_URL"),
     ("the worker lacks a channel", {"TELEGRAM_BOT_TOKEN": None, "TELEGRAM_CHAT_ID": None, "TELEGRAM_API_URL": None}, "after.logs", "settings of this shell"),

@@ -26,6 +26,7 @@ http {{
     proxy_set_header X-Request-Id $request_id;
     proxy_set_header X-Forwarded-For {forwarded};
     proxy_set_header Proxy "";
+    {more}
     proxy_next_upstream off;
     proxy_ignore_client_abort on;
     proxy_read_timeout 20s;
@@ -35,13 +36,14 @@ http {{
 
 
 @contextmanager
-def nginx(folder, upstream, forwarded="$remote_addr", buffering="on"):
+def nginx(folder, upstream, forwarded="$remote_addr", buffering="on", more=""):
     """nginx's port while it runs. `access.log` in the folder has the request id, the status and the upstream status of
-    each request."""
+    each request. `more` is further directives of the server."""
     folder.mkdir()
     port = free_port()
     user = "user root; " if is_root() else ""
-    with _running(folder, CONFIGURATION.format(folder=folder, upstream=upstream, port=port, forwarded=forwarded, buffering=buffering, user=user), port):
+    configuration = CONFIGURATION.format(folder=folder, upstream=upstream, port=port, forwarded=forwarded, buffering=buffering, user=user, more=more)
+    with _running(folder, configuration, port):
         yield port
 
 
