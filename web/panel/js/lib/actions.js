@@ -45,7 +45,7 @@ export function describe(problem) {
   return known[problem.code] ? t(known[problem.code]) : problem.message;
 }
 
-/** Puts what undoes a change on the stack and says what was done. The button stays until the next action. */
+/** Puts what undoes a change on the stack and says what was done. Z undoes it also after the message has gone. */
 export function done(text, undo) {
   if (!undo) { toast(text); return; }
   stack.push(undo);

@@ -10,7 +10,10 @@ import { toast } from './toast.js';
 
 const CHANNELS = ['call', 'whatsapp', 'email', 'sms', 'chat', 'meeting'];
 
-/** Returns {node, start(mode), update(row), draftText(), end()}. `changed()` is called after a save. */
+/**
+ * Returns {node, start(mode), reached(by), update(row), draftText(), end()}. `changed()` is called after a save.
+ * `reached` chooses the channel by which the agent has just tried to reach the customer.
+ */
 export function composer({ id, lead, askFollowUp, changed }) {
   let mode = draft(id, 'note') && !draft(id, 'answer') ? 'note' : 'answer';
   let endDraft = null;
@@ -123,7 +126,7 @@ export function composer({ id, lead, askFollowUp, changed }) {
 
   const endConnection = connection.subscribe(() => { if (lead.row) update(lead.row); });
   setMode(mode);
-  return { node: form, start, update, draftText: () => text.value,
+  return { node: form, start, reached: by => { channel.value = by; }, update, draftText: () => text.value,
     end() {
       endDraft?.();
       endConnection();

@@ -28,7 +28,10 @@ export function modal({ title, body, size = '', isAlert = false }) {
     });
   });
   const close = next => { value = next; dialog.close(); };
-  dialog.addEventListener('click', event => { if (event.target === dialog) dialog.close(); });
+  // A click beside the dialog closes it, unless that would lose what was typed.
+  let isTyped = false;
+  dialog.addEventListener('input', event => { isTyped ||= !event.target.matches('[role=combobox]'); });
+  dialog.addEventListener('click', event => { if (event.target === dialog && !isTyped) dialog.close(); });
   // Ctrl+Enter saves in every dialog that has a form.
   dialog.addEventListener('keydown', event => {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {

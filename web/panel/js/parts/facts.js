@@ -1,6 +1,6 @@
 // The facts of a lead beside its messages. Each field saves alone; a field that is being edited is never overwritten.
 import { change, keepsMine, obstacle, report } from '../lib/actions.js';
-import { agents, scope } from '../lib/store.js';
+import { scope } from '../lib/store.js';
 import { api, connection } from '../lib/api.js';
 import { draftBase, follow, keep } from '../lib/drafts.js';
 import { fill, h, icon, once, setAttribute, setText } from '../lib/dom.js';
@@ -210,10 +210,7 @@ export function factsPanel({ lead, assign, status }) {
     setText(statusButton.firstChild, label('status', row.status));
     setAttribute(statusButton, 'data-status', row.status);
     notSpam.hidden = row.status !== 'spam';
-    const agent = agents.get().find(one => one.id === row.assignedAgentId);
-    const load = agent ? t('agent.load', { open: agent.openConversations, most: agent.maxCapacity }) : '';
-    setText(agentButton.firstChild, row.assignedAgentId
-      ? `${row.assignedAgentName ?? '…'}${load && ` (${load})`}` : t('agent.nobody'));
+    setText(agentButton.firstChild, row.assignedAgentId ? row.assignedAgentName ?? '…' : t('agent.nobody'));
     if (document.activeElement !== quality) quality.value = row.leadQuality;
     if (document.activeElement !== score) score.value = row.leadScore;
     once(tags, row.tags, () => fill(tags, row.tags.map(tag => h('li', { class: 'tag' }, h('bdi', { dir: 'auto' }, tag),

@@ -62,8 +62,10 @@ export async function askStatus(row) {
     } else fill(extra);
     return extra.querySelector('input');
   };
+  // A click says that the choice is made; an arrow key may be on its way to another.
+  let isClicked = false;
   const fault = h('p', { class: 'fault', role: 'alert' });
-  const form = h('form', { class: 'stack', onSubmit: event => {
+  const form = h('form', { class: 'stack', onPointerdown: () => { isClicked = true; }, onSubmit: event => {
     event.preventDefault();
     const data = new FormData(form);
     const fields = { status: data.get('status') };
@@ -80,12 +82,13 @@ export async function askStatus(row) {
   h('fieldset', { class: 'radios' }, h('legend', { class: 'sr' }, t('field.status')),
     Object.entries(STATUS_KEYS).map(([key, status]) => h('label', null,
       h('input', { type: 'radio', name: 'status', value: status, checked: status === (row?.status ?? 'in-progress'),
-        onChange: () => show(status) }),
+        onChange: () => { const input = show(status); if (isClicked) input?.focus(); } }),
       h('span', null, label('status', status)), h('kbd', null, key.toUpperCase())))),
   extra, fault, buttons(t('save')));
-  const box = modal({ title: t('status.title'), body: form, size: 'narrow' });
+  const box = modal({ title: t('status.title'), body: form, size: 'narrow is-growing' });
   show(row?.status);
   box.dialog.addEventListener('keydown', event => {
+    isClicked = false;
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('[type=text]')) return;
     const letter = /^Key(.)$/.exec(event.code)?.[1].toLowerCase();
     const status = STATUS_KEYS[/^[a-z]$/i.test(event.key) ? event.key.toLowerCase() : letter];

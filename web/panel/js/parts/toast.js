@@ -1,4 +1,5 @@
-// Short messages at the foot of the page. Errors and messages with a button stay until the next one or until closed.
+// Short messages at the foot of the page. Errors stay until the next message or until closed. Messages with a button
+// stay for half a minute, so that a keyboard reaches it.
 import { fill, h, icon } from '../lib/dom.js';
 import { t } from '../lib/i18n.js';
 
@@ -18,7 +19,13 @@ export function toast(text, { isError = false, action = null, more = null } = {}
     action && h('button', { class: 'button small', type: 'button', onClick: () => { hide(); action.run(); } },
       action.label, action.key && h('kbd', null, action.key)),
     h('button', { class: 'icon-button', type: 'button', 'aria-label': t('close'), onClick: close }, icon('close'))));
-  if (!isError && !action) timer = setTimeout(hide, 6000);
+  if (isError) return;
+  const end = () => {
+    // Not while somebody is about to use it.
+    if (region.matches(':hover') || region.contains(document.activeElement)) timer = setTimeout(end, 3000);
+    else hide();
+  };
+  timer = setTimeout(end, action ? 30_000 : 6000);
 }
 
 export function hide() {

@@ -137,7 +137,7 @@ export function open({ params, query, outlet, memory }) {
     if (reach.dataset.key !== key) {
       reach.dataset.key = key;
       fill(reach, contacts(shown).map(({ kind, href, label: text, icon: symbol }) =>
-        h('a', { class: `button reach-${kind}`, href, rel: 'noopener noreferrer',
+        h('a', { class: `button reach-${kind}`, href, rel: 'noopener noreferrer', onClick: () => write.reached(kind),
         target: href.startsWith('http') ? '_blank' : null, 'aria-keyshortcuts': { call: 'c', whatsapp: 'w' }[kind] },
           icon(symbol), h('span', null, text))));
     }

@@ -97,19 +97,18 @@ export function open({ query, outlet, memory }) {
   function empty() {
     if (filters.tab === 'mine' && !me()) return emptyState(t('empty.noAgent'),
       h('a', { class: 'button', href: '/admin/settings' }, t('empty.whoAmI')));
-    if (!isPlain(filters)) return emptyState(t('empty.noMatch'),
-      h('button', { type: 'button', class: 'button', onClick: () =>
-      change({ ...read(new URLSearchParams(), filters.tab) }) }, t('filter.clear')));
+    const way = (text, next, words) => emptyState(text,
+      h('button', { type: 'button', class: 'button', onClick: () => change(next) }, words));
+    // Most searches for a known lead end here because it is closed or another agent's.
+    if (filters.q.trim() && (filters.status.length || filters.tab !== 'all')) return way(t('empty.noHit'),
+      { ...read(new URLSearchParams()), q: filters.q, status: [] }, t('empty.searchAll'));
+    if (!isPlain(filters)) return way(t('empty.noMatch'), read(new URLSearchParams(), filters.tab), t('filter.clear'));
     if (filters.tab === 'mine') {
-      return emptyState(t('empty.mine'), h('button', { type: 'button', class: 'button', onClick: () =>
-        change({ ...filters, tab: 'unassigned' }) },
-        t('empty.toUnassigned', { count: counts.unassigned ?? 0 })));
+      return way(t('empty.mine'), { ...filters, tab: 'unassigned' },
+        t('empty.toUnassigned', { count: counts.unassigned ?? 0 }));
     }
-    if (filters.tab === 'unassigned') return emptyState(t('empty.unassigned'),
-      h('button', { type: 'button', class: 'button', onClick: () => change({ ...filters, tab: 'all' }) },
-      t('tab.all')));
-    return emptyState(t('empty.none'), h('button', { type: 'button', class: 'button', onClick: () =>
-      change({ ...filters, status: [] }) }, t('empty.closed')));
+    if (filters.tab === 'unassigned') return way(t('empty.unassigned'), { ...filters, tab: 'all' }, t('tab.all'));
+    return way(t('empty.none'), { ...filters, status: [] }, t('empty.closed'));
   }
 
   let countTimer = null;
