@@ -121,6 +121,7 @@ export function open({ query, outlet }) {
     if (!await retry(row)) return;
     document.getElementById('main').focus({ preventScroll: true });
     load();
+    loadChannels();
   }
   const replay = row => post(`/api/admin/events/${row.eventId}/replay`, t('delivery.retried'));
 
