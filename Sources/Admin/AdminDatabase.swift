@@ -87,7 +87,7 @@ package struct AdminDatabase {
     let last = credentials.removeLast()
     for credential in credentials {
       do throws(Problem) { return try work(credential) } catch {
-        guard error.code == .keyRequired || error.code == .csrfTokenRequired else { throw error }
+        guard [.keyRequired, .csrfTokenRequired, .userWithoutRights].contains(error.code) else { throw error }
       }
     }
     return try work(last)

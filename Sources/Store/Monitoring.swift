@@ -35,7 +35,7 @@ extension Database {
       """
       select count(*), coalesce(floor(extract(epoch from clock_timestamp() - min(created_at))), 0),
         (select max(format('%s: %s', channel, error_message)) from leadpipe.direct_deliveries where status = 'failed')
-      from leadpipe.unsent_leads
+      from leadpipe.unsent_leads u where not leadpipe.is_spam(u.conversation_id)
       """, deadline: deadline
     ).first
     return (Self.number(row, 0), Self.number(row, 1), row.flatMap { $0.count > 2 ? $0[2] : nil } ?? "")

@@ -7,6 +7,9 @@ extension RestAddress {
   package static let url = Setting("SUPABASE_URL", leadsTo: .webAddress) { url in
     guard let address = WebAddress(url) else { return "must be the https address of the project" }
     guard address.isSecure || address.isLoopback else { return "must be https: the service key goes there" }
+    guard !address.text.contains(where: { "?#".contains($0) }) else {
+      return "must have no path: https://REF.supabase.co"
+    }
     let path = address.text.split(separator: "/", omittingEmptySubsequences: false).dropFirst(3)
     return path.allSatisfy(\.isEmpty) ? nil : "must have no path: https://REF.supabase.co"
   }

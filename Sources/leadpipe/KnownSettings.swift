@@ -48,15 +48,25 @@ enum KnownSettings {
   /// True if functions are called through a project's REST interface, as far as a class has no login of its own.
   static func usesRest(_ environment: [String: String]) -> Bool {
     environment["DATABASE_URL"] == nil && environment["SUPABASE_URL"] != nil
+      && (environment[RestAddress.key.name] != nil
+        || !["INTAKE", "WORKER", "ADMIN"].contains { hasLogin($0, environment) })
+  }
+
+  /// True if a class has a login of its own.
+  private static func hasLogin(_ class: String, _ environment: [String: String]) -> Bool {
+    environment["DATABASE_URL_" + `class`] != nil
   }
 
   /// The settings of a project's REST interface, and those that do not go with it. With DATABASE_URL they have no
   /// effect, so they are not checked.
   private static func rest(_ environment: [String: String]) -> [Setting] {
     guard usesRest(environment) else { return [] }
+    let listens = hasLogin("WORKER", environment) || hasLogin("INTAKE", environment) && hasLogin("ADMIN", environment)
     return [
       RestAddress.url, Setting(RestAddress.key.name, required: true, validate: RestAddress.key.validate),
-      Setting("WAKE") { $0 == "notify" ? "must not be notify without DATABASE_URL: SUPABASE_URL is polled" : nil },
+      Setting("WAKE") {
+        $0 == "notify" && !listens ? "must not be notify without DATABASE_URL: SUPABASE_URL is polled" : nil
+      },
     ]
   }
 

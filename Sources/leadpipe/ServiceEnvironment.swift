@@ -26,7 +26,10 @@ enum ServiceEnvironment {
   static func worker(_ environment: [String: String]) -> [String: String] {
     service(
       environment, logins: ["DATABASE_URL_WORKER"], also: ["DATABASE_URL_LISTEN"],
-      without: ["ADMIN_API_KEY", "SUPABASE_JWT_SECRET", "FORM_TOKEN_SECRET", "FORM_TOKENS", "FORM_WORK_BITS"])
+      without: [
+        "ADMIN_API_KEY", "SUPABASE_JWT_ISSUER", "SUPABASE_JWKS", "SUPABASE_JWT_SECRET", "FORM_TOKEN_SECRET",
+        "FORM_TOKENS", "FORM_WORK_BITS",
+      ])
   }
 
   /// Keeps the database owner's login only if one of `logins` is missing, and the service key of a project, which has

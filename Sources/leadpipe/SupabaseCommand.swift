@@ -47,7 +47,10 @@ struct SupabaseKeys: ParsableCommand {
     let descriptor = open(new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw CommandError("\(new): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
-    guard Console.write(text, to: descriptor), fsync(descriptor) == 0, rename(new, path) == 0 else {
+    // Whatever the umask is.
+    guard fchmod(descriptor, 0o644) == 0, Console.write(text, to: descriptor), fsync(descriptor) == 0,
+      rename(new, path) == 0
+    else {
       throw CommandError("cannot write \(path): \(String(cString: strerror(errno)))")
     }
   }

@@ -17,6 +17,7 @@ def test_a_wrong_reply_is_found():
     page = b"HTTP/1.1 400 Bad\r\ncontent-type: text/html\r\n\r\n"
     for answer in (b"", b"HTTP/1.1 500 x\r\n\r\n", page + b"<p>no reason", page + b'<p role="alert"><script>',
                    b"HTTP/1.1 201 x\r\ncontent-type: text/plain\r\n\r\n", b"HTTP/1.1 303 x\r\nlocation: https://evil.example\r\n\r\n",
+                   b"HTTP/1.1 303 x\r\nlocation: https://www.example.com.evil.example/\r\n\r\n",
                    b"HTTP/1.1 413 x\r\ncontent-type: application/problem+json\r\n\r\n{}"):
         assert hostile_forms.fault("as_a_good_form", answer), answer
     assert not hostile_forms.fault("as_a_good_form", page + b'<p role="alert">why')

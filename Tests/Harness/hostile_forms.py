@@ -280,7 +280,8 @@ def fault(kind, answer):
     if b"<script" in body.lower() or FILE in body:
         return "markup or a file of the sender"
     if status == 303:
-        return None if b"\r\nlocation: https://www.example.com" in head else "a redirect elsewhere"
+        is_ours = re.search(rb"\r\nlocation: https://www\.example\.com[/?\r]", head + b"\r\n")
+        return None if is_ours else "a redirect elsewhere"
     if b"\r\ncontent-type: text/html" in head:
         return None if status < 400 or b'role="alert"' in body else "a page that does not say what is wrong"
     if b"\r\ncontent-type: application/problem+json" in head:

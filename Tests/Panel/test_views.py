@@ -262,6 +262,9 @@ def test_session_that_cannot_be_asked_for_early_is_asked_for_again(opened):
     """The script that asks early is not needed: without its reply the panel asks by itself."""
     page = opened("/admin/inbox?tab=all", script="Object.defineProperty(globalThis, 'askedSession', {set() {}, get() { return undefined; }});")
     expect(page.locator("nav.side")).to_be_visible()
+    page.route("**/api/admin/session", lambda route: route.abort(), times=1)
+    page.reload()
+    expect(page.locator("nav.side")).to_be_visible()
 
 
 def test_page_that_cannot_load_says_so(opened):

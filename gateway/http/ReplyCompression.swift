@@ -62,7 +62,8 @@ struct ReplyCompression: Sendable {
     var reply = reply
     reply.body = bytes
     reply.headers["content-encoding"] = "gzip"
-    // Other bytes must not have the same strong ETag (RFC 9110 §8.8.1). If-Match accepts the weak one.
+    // Other bytes must not have the same strong ETag (RFC 9110 §8.8.1). If-Match takes the weak one, against §13.1.1: it
+    // names the row's version, whatever the encoding.
     if let etag = reply.headers["etag"], !etag.hasPrefix("W/") { reply.headers["etag"] = "W/" + etag }
     return reply
   }

@@ -37,13 +37,19 @@ begin
   -- A delivery keeps its id and its fence, so that a worker that is sending it can still record what became of it.
   -- Messages to agents and receipts are not about a lead that nobody knows of.
   insert into leadpipe.unsent_leads (id, event_type, conversation_id, payload, request_id, created_at, planned_at)
-  select e.id, e.event_type, e.conversation_id, e.payload, e.request_id, e.created_at, e.planned_at
+  select e.id, e.event_type, e.conversation_id, e.payload, e.request_id, e.created_at,
+    case when exists (select from public.notification_logs d where d.lead_event_id = e.id) then clock_timestamp() end
   from public.lead_events e
   where e.id in (
       select o.id from public.lead_events o where o.planned_at is null and not o.processed
       union
       select d.lead_event_id from public.notification_logs d
-      where d.due_at is not null and not d.to_agent and not d.to_visitor and d.replay_of is null)
+      where d.due_at is not null and not d.to_agent and not d.to_visitor and d.replay_of is null
+      union
+      -- Kept aside as spam: announced if somebody brings it back.
+      select s.id from public.lead_events s join public.conversations c on c.id = s.conversation_id
+      where c.status = 'spam' and s.event_type = 'lead.created' and not s.payload ? 'erased'
+        and not exists (select from public.notification_logs d where d.lead_event_id = s.id))
     and e.conversation_id is not null and e.event_type::text in ('lead.created', 'lead.updated', 'lead.qualified')
     and leadpipe.event_notifies(e.event_type, e.payload)
   on conflict do nothing;
@@ -100,7 +106,8 @@ begin
       '20261129065428',
       '20261129083535',
       '20261129084233',
-      '20261129084633');
+      '20261129084633',
+      '20261129094042');
   end if;
 end
 $$;

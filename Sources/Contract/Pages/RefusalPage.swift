@@ -69,7 +69,8 @@ package struct RefusalPage: Sendable {
         language.text(
           "Too many forms were sent from here, and this one was not stored. Please go back and send it again in \(seconds) "
             + "\(seconds == 1 ? "second." : "seconds.")",
-          "أُرسلت نماذج كثيرة من هنا ولم يتم حفظ هذا النموذج. يرجى الرجوع وإرساله من جديد بعد \(seconds) ثانية.")
+          "أُرسلت نماذج كثيرة من هنا ولم يتم حفظ هذا النموذج. يرجى الرجوع وإرساله من جديد. مدة الانتظار بالثواني: \(seconds)."
+        )
       } else {
         language.text(
           "Too many forms were sent from here, and this one was not stored. Please go back and send it again in a minute.",

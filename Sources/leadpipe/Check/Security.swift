@@ -131,6 +131,9 @@ extension CheckGroup {
     if run.environment["SUPABASE_SERVICE_ROLE_KEY"] == nil {
       return run.hasDatabase ? .passed("no service key in the settings") : .skipped("examined from outside")
     }
+    if ["INTAKE", "WORKER", "ADMIN"].allSatisfy({ run.environment["DATABASE_URL_" + $0] != nil }) {
+      return .passed("no process gets SUPABASE_SERVICE_ROLE_KEY, because every class has a login")
+    }
     return run.environment["DATABASE_URL"] == nil
       ? .skipped(
         "with the service key in place of DATABASE_URL, every handler has all rights: the documented exception to least "

@@ -61,7 +61,8 @@ extension SettingSection {
         "SUPABASE_SERVICE_ROLE_KEY",
         meaning: """
           The project's key for SUPABASE_URL: `sb_secret_…`, or the token of service_role (`eyJ…`). It has the rights of \
-          all classes. No process receives it if DATABASE_URL is set, or every class has its own login.
+          all classes. No process that the gateway, the worker or a CGI server starts receives it \
+          if DATABASE_URL is set, or every class has its own login.
           """, programs: "gateway, worker, commands but `up`, `migrate`, `rollback`"),
     ])
 

@@ -80,7 +80,7 @@ begin
     v_done := case when v_spam is not null or not leadpipe.event_notifies(v_type, '{}') then now() end;
     insert into public.lead_events (id, event_type, conversation_id, payload, processed, processed_at, planned_at, request_id)
     values (v_event, v_type, v_id, coalesce(p #> '{event,payload}', '{}'), v_done is not null, v_done, v_done, p ->> 'requestId');
-  elsif v_spam is null then
+  else
     insert into leadpipe.unsent_leads (event_type, conversation_id, payload, request_id)
     values ('lead.created', v_id, coalesce(p #> '{event,payload}', '{}'), p ->> 'requestId');
   end if;

@@ -85,8 +85,7 @@ begin
   else
     insert into leadpipe.unsent_leads (event_type, conversation_id, payload, request_id)
     select 'lead.created', id, coalesce(lead #> '{event,payload}', '{}'), lead ->> 'requestId'
-    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, status text), lateral (select p -> (n - 1)) as sent (lead)
-    where status <> 'spam';
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, status text), lateral (select p -> (n - 1)) as sent (lead);
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then

@@ -8,6 +8,8 @@ declare
   v_now constant timestamptz := clock_timestamp();
   v_events uuid[];
 begin
+  update leadpipe.unsent_leads u set created_at = v_now, payload = u.payload || p_facts
+  where u.conversation_id = p_conversation and u.planned_at is null;
   -- The clean-up drops these tables.
   if to_regclass('public.lead_events') is null or to_regclass('public.notification_logs') is null then
     return;

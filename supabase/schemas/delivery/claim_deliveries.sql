@@ -40,8 +40,12 @@ begin
     end if;
     return case when (p ->> 'direct')::boolean then leadpipe.claim_direct(p)
       else '{"deliveries": [], "planned": 0, "unrouted": 0}' end
-      || jsonb_build_object('eventsAreOff', true, 'unsent', (select count(*) from leadpipe.unsent_leads));
+      || jsonb_build_object('eventsAreOff', true, 'unsent', (select count(*) from leadpipe.unsent_leads u where not leadpipe.is_spam(u.conversation_id)));
   elsif (p ->> 'direct')::boolean and exists (select from leadpipe.unsent_leads) then
+    -- A worker sends them with its first claim only.
+    if p -> 'fingerprints' is not null then
+      perform leadpipe.update_fingerprints(p -> 'fingerprints');
+    end if;
     v_direct := leadpipe.claim_direct(p);
     if v_direct -> 'deliveries' <> '[]' then
       perform leadpipe.note_worker(p, v_now);

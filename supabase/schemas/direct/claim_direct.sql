@@ -29,15 +29,33 @@ begin
   where u.id = any (v_planned) and not exists (select from leadpipe.direct_deliveries d where d.lead_id = u.id);
 
   with lapsed as materialized (
-    select d.id, u.created_at from leadpipe.direct_deliveries d join leadpipe.unsent_leads u on u.id = d.lead_id
+    select d.id, greatest(u.created_at, u.planned_at) as began from leadpipe.direct_deliveries d join leadpipe.unsent_leads u on u.id = d.lead_id
     where d.status = 'sending' and d.lease_until <= v_now for no key update of d skip locked
   )
   update leadpipe.direct_deliveries d set
     status = 'failed', outcome_class = 'unknown', may_have_arrived = true, retry_count = d.retry_count + 1, lease_until = null, leased_by = null,
     -- 3 seconds, because a live worker that could not record the outcome tries that again every second.
-    due_at = case when not (v_parks and d.channel <> 'email') and v_now <= lapsed.created_at + v_horizon then v_now + interval '3 seconds' end,
+    due_at = case when not (v_parks and d.channel <> 'email') and v_now <= lapsed.began + v_horizon then v_now + interval '3 seconds' end,
     error_message = 'The worker stopped while sending. It is unknown whether this arrived.'
   from lapsed where d.id = lapsed.id;
+
+  -- What waits for a recipient that is not configured any more goes to the one that is.
+  if (p ->> 'isComplete')::boolean then
+    with sole as (
+      select e.channel::public.notification_channel, min(coalesce(e.recipient, 'default')) as recipient
+      from jsonb_to_recordset(p -> 'channels') as e (channel text, recipient text)
+      group by 1 having count(distinct coalesce(e.recipient, 'default')) = 1
+    ), stray as materialized (
+      select d.id, d.lead_id, d.channel, sole.recipient from leadpipe.direct_deliveries d join sole using (channel)
+      where d.recipient <> sole.recipient and d.due_at <= v_now and d.status <> 'sending'
+        and (d.lease_until is null or d.lease_until <= v_now)
+        and not exists (select from leadpipe.direct_deliveries o
+          where o.lead_id = d.lead_id and o.channel = d.channel and o.recipient = sole.recipient)
+      order by d.id limit 1000 for no key update of d skip locked
+    )
+    update leadpipe.direct_deliveries d set recipient = one.recipient
+    from (select distinct on (lead_id, channel) * from stray order by lead_id, channel, id) one where d.id = one.id;
+  end if;
 
   with due as materialized (
     select d.id from jsonb_to_recordset(p -> 'channels') as e (channel text, recipient text, "limit" integer)
@@ -57,6 +75,7 @@ begin
   select jsonb_agg(jsonb_build_object(
       'id', d.id, 'fence', d.fence, 'attempt', d.retry_count + 1, 'channel', d.channel, 'recipient', d.recipient,
       'eventId', u.id, 'eventType', u.event_type, 'eventAt', leadpipe.iso8601(u.created_at),
+      'retryFrom', leadpipe.iso8601(greatest(u.created_at, u.planned_at)),
       'conversationId', u.conversation_id, 'payload', leadpipe.shown(u.payload))
     || case when d.may_have_arrived then '{"possibleRepeat": true}'::jsonb else '{}' end
     || case when u.request_id is not null then jsonb_build_object('requestId', u.request_id) else '{}' end order by u.created_at, d.id)

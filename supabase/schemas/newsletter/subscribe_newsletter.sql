@@ -34,7 +34,7 @@ begin
     where s.id = v_id;
   end if;
 
-  if not v_was_active and not v_is_spam and to_regclass('public.lead_events') is not null then
+  if not v_was_active and not v_is_spam and leadpipe.has_events() then
     v_event := public.emit_lead_event('newsletter.subscribed', null, jsonb_strip_nulls(p -> 'payload'));
     update public.lead_events set request_id = left(p ->> 'requestId', 200) where id = v_event and p ? 'requestId';
   end if;

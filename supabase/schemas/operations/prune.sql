@@ -36,6 +36,16 @@ begin
   select (select count(*) from old) + (select count(*) from repeats) into v_keys;
 
   if v_before is not null then
+    -- Leads that were sent directly, and whose last deliveries have been given up.
+    delete from leadpipe.unsent_leads where id in (
+      select u.id from leadpipe.unsent_leads u
+      where u.created_at < v_before and u.planned_at is not null
+        and not exists (select from leadpipe.direct_deliveries d where d.lead_id = u.id and d.due_at is not null)
+      order by u.created_at limit v_batch / 10 for update skip locked);
+  end if;
+  -- The clean-up drops these tables.
+  if v_before is not null and to_regclass('public.lead_events') is not null and to_regclass('public.notification_logs') is not null
+    and to_regclass('public.notification_attempts') is not null and to_regclass('public.workers') is not null then
     -- An event has about three deliveries with their attempts.
     -- An event is never finished before it was added: the first condition lets the planner use the index.
     foreach v_type in array enum_range(null::public.lead_event_type) loop
@@ -66,12 +76,6 @@ begin
       select a.id from leadpipe.assignment_decisions a where a.created_at < v_before
       order by a.created_at limit v_batch / 4 for update skip locked);
     get diagnostics v_decisions = row_count;
-    -- Leads that were sent directly, and whose last deliveries have been given up.
-    delete from leadpipe.unsent_leads where id in (
-      select u.id from leadpipe.unsent_leads u
-      where u.created_at < v_before and u.planned_at is not null
-        and not exists (select from leadpipe.direct_deliveries d where d.lead_id = u.id and d.due_at is not null)
-      order by u.created_at limit v_batch / 10 for update skip locked);
     delete from public.workers where name in (
       select w.name from public.workers w where w.last_seen < v_before order by w.name for update skip locked);
   end if;

@@ -54,10 +54,10 @@ begin
     l.unreported := 0;
   end if;
   update leadpipe.person_lock set
-    called_at = v_now, passed_at = case when v.p_to is null then v_now else l.passed_at end, passed_to = v.p_to, passed_id = v.p_id,
+    called_at = v_now, passed_at = case when v.p_to is null and v_addresses < 10000 then v_now else l.passed_at end, passed_to = v.p_to, passed_id = v.p_id,
     unreported = l.unreported
   where only_row;
-  return jsonb_build_object('leads', v.erased, 'subscriptions', v_addresses, 'isComplete', v.p_to is null);
+  return jsonb_build_object('leads', v.erased, 'subscriptions', v_addresses, 'isComplete', v.p_to is null and v_addresses < 10000);
 end
 $$;
 revoke all on function public.prune_persons(jsonb) from public, anon, authenticated;

@@ -1,15 +1,5 @@
 // A script of its own, so that the page says something if a module or its texts cannot be loaded, and loads again.
 (() => {
-  // The session is asked for while the modules load, so that the first list comes a round trip earlier. A log-in link
-  // opens a session of its own.
-  if (!/[#&]token=/.test(location.hash)) {
-    const asked = fetch('/api/admin/session',
-      { headers: { Accept: 'application/json' }, credentials: 'same-origin', cache: 'no-store',
-        signal: AbortSignal.timeout(30_000) });
-    // The log-in reports what went wrong.
-    asked.catch(() => {});
-    globalThis.askedSession = asked;
-  }
   const WAIT = 10_000;
   // The files of the languages are no modules; main.js says if they are missing.
   addEventListener('leadpipe-unavailable', () => say());
@@ -30,5 +20,15 @@
     app.className = 'is-failed state';
     app.replaceChildren(text, button);
     setTimeout(() => location.reload(), WAIT);
+  }
+
+  // The session is asked for while the modules load, so that the first list comes a round trip earlier. A log-in link
+  // opens a session of its own. The body is read at once: the time limit would also end one that waits for the modules.
+  if (!/[#&]token=/.test(location.hash)) {
+    globalThis.askedSession = fetch('/api/admin/session',
+      { headers: { Accept: 'application/json' }, credentials: 'same-origin', cache: 'no-store',
+        signal: AbortSignal.timeout(30_000) }).then(async reply => new Response(await reply.text(), reply));
+    // The log-in asks again.
+    globalThis.askedSession.catch(() => {});
   }
 })();

@@ -63,7 +63,8 @@ async function send(method, path, { body, etag, signal, isRaw, asked }) {
     throw new Problem(0);
   }
   reportReply(true);
-  noteServerTime(reply.headers.get('date'));
+  // One that was asked for early has waited for the modules.
+  if (!asked) noteServerTime(reply.headers.get('date'));
   return reply;
 }
 

@@ -19,7 +19,8 @@ export async function tryToEnter() {
     } catch (problem) { if (problem.status !== 401) return problem; }
   }
   try {
-    const { data } = await api('GET', '/api/admin/session', { asks: false, asked: globalThis.askedSession });
+    const asked = await globalThis.askedSession?.catch(() => null);
+    const { data } = await api('GET', '/api/admin/session', { asks: false, asked });
     session.set(sessionOf(data));
     return null;
   } catch (problem) {

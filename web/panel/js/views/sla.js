@@ -38,7 +38,8 @@ export function startBanner(node) {
   let isFirst = true;
   let timer = null;
   let content = '';
-  let isSoon = false;
+  // The first load is already planned.
+  let isSoon = true;
 
   async function load() {
     isSoon = false;
