@@ -279,6 +279,14 @@ def test_notify_needs_a_login(project):
     assert done.returncode == 78 and "WAKE must not be notify without DATABASE_URL" in done.stderr, done
 
 
+def test_login_of_a_class_needs_no_service_key(project, database):
+    url = {"SUPABASE_URL": project.settings["SUPABASE_URL"], "SLACK_WEBHOOK_URL": "http://127.0.0.1:9/services/x"}
+    for words, more in [(["worker"], {"DATABASE_URL_WORKER": database.url}),
+                        (["gateway"], {"DATABASE_URL_INTAKE": database.url, "DATABASE_URL_ADMIN": database.url, "WAKE": "notify"})]:
+        done = leadpipe(*words, "--check", ADMIN_API_KEY=ADMIN_KEY, **url, **more)
+        assert done.returncode == 0, done
+
+
 # ── leadpipe check ──
 
 

@@ -17,7 +17,7 @@ from deployment import Deployment
 from stubs import Providers
 
 EVENTS_OFF = "drop table notification_logs, follow_up_tasks, conversation_timeline, lead_events"
-ENVELOPE = '{"limits": {"slack": 10}, "worker": "w"}'
+ENVELOPE = '{"limits": {"slack": 10}, "worker": "w", "isComplete": true}'
 
 
 @pytest.fixture
@@ -237,4 +237,33 @@ def test_a_reopened_conversation_is_announced_and_an_erased_one_is_not(parts, pr
     assert capture(parts, "Closed Lead", conversationId=conversation) == 200
     assert parts.database.text("select event_type, payload ->> 'reopenedFrom' from leadpipe.unsent_leads") == "lead.updated|lost"
     parts.database.run(f"select leadpipe.erase_conversations(array['{conversation}']::uuid[], 'test')")
+    assert unsent(parts) == 0
+
+
+def test_a_lead_that_is_brought_back_from_spam_is_announced(parts):
+    parts.database.run(EVENTS_OFF)
+    parts.stop("worker")
+    assert capture(parts, "Kept Aside") == 201
+    parts.database.run("update conversations set status = 'spam'")
+    assert claimed(parts, "one") == []
+    assert "0 leads are not announced" in parts.check().failed["before.events"][0]
+    parts.database.run("update conversations set status = 'new'; select leadpipe.release_spam(id) from conversations")
+    assert len(claimed(parts, "two")) == 1
+
+
+def test_a_new_recipient_gets_what_waits_for_the_old_one(parts):
+    parts.database.run(EVENTS_OFF)
+    parts.stop("worker")
+    assert capture(parts, "Moved Away", idempotencyKey="moved") == 201
+    assert len(claimed(parts, "one")) == 1
+    parts.database.run("update leadpipe.direct_deliveries set lease_until = null, recipient = 'gone', due_at = now()")
+    assert len(claimed(parts, "two")) == 1
+
+
+def test_pruning_goes_on_without_events(parts):
+    parts.database.run(EVENTS_OFF)
+    parts.stop("worker")
+    assert capture(parts, "Given Up Long Ago") == 201
+    parts.database.run("update leadpipe.unsent_leads set created_at = now() - interval '100 days', planned_at = now()")
+    parts.database.run("""select prune('{"days": 90}')""")
     assert unsent(parts) == 0

@@ -8,6 +8,7 @@ import pytest
 from access_tokens import SECRET, USER, AuthServer, PrivateKey, by_secret, compact
 from admin import KEY
 from cluster import leadpipe
+from instance import Instance
 from many_clients import ManyClients
 
 NAME = f"ana@example.com {USER}"
@@ -188,3 +189,11 @@ def test_fetched_keys_are_used_and_rotate(base, tmp_path):
 def test_wrong_settings_stop_the_start(base, auth, changed, reason):
     done = leadpipe("gateway", "--check", **{**settings(base, auth), **changed})
     assert done.returncode == 78 and reason in done.stderr, done.stderr
+
+
+def test_worker_starts_beside_the_shared_secret(base, auth, tmp_path):
+    """It gets no setting of access tokens, so none of them is missing there."""
+    more = {"ENABLE_NOTIFICATION_WORKER": "true", "SLACK_WEBHOOK_URL": "http://127.0.0.1:9/services/x"}
+    given = {name: value for name, value in settings(base, auth, **more).items() if name != "SUPABASE_JWKS"}
+    with Instance(**given) as instance:
+        assert instance.processes("leadpipe worker")
