@@ -139,7 +139,8 @@ def test_functions_have_the_settings_that_they_describe_and_no_others(template, 
             continue
         described = {setting["name"] for setting in descriptions[name]["environment"]}
         assert set(function["Environment"]["Variables"]) == (
-            described - {"LEADPIPE_WAKE", "PORT", "POOLER", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"} | {"ALLOWED_ORIGINS", "FRONTEND_URL", "TRUSTED_PROXIES", "RATE_LIMIT_STORE"}
+            described - {"LEADPIPE_WAKE", "PORT", "POOLER", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"}
+            | {"ALLOWED_ORIGINS", "FRONTEND_URL", "TRUSTED_PROXIES", "RATE_LIMIT_STORE"}
             | {f"RATE_LIMIT_{name}" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")})
 
 
