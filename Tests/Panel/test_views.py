@@ -128,6 +128,8 @@ def test_filters_live_in_the_address(opened, leads):
     page.get_by_role("button", name="Remove filter: Quality").click()
     expect(page.locator("a.lead-name")).to_have_count(2)
     page.goto(page.url.split("?")[0] + "?q=nobody-has-this-text")
+    expect(page.get_by_text("No lead here matches.")).to_be_visible()
+    page.get_by_role("button", name="Search all leads").click()
     expect(page.get_by_text("No lead matches these filters.")).to_be_visible()
 
 
@@ -262,7 +264,12 @@ def test_session_that_cannot_be_asked_for_early_is_asked_for_again(opened):
     """The script that asks early is not needed: without its reply the panel asks by itself."""
     page = opened("/admin/inbox?tab=all", script="Object.defineProperty(globalThis, 'askedSession', {set() {}, get() { return undefined; }});")
     expect(page.locator("nav.side")).to_be_visible()
-    page.route("**/api/admin/session", lambda route: route.abort(), times=1)
+
+
+def test_session_whose_early_request_fails_is_asked_for_again(opened):
+    page = opened("/admin/inbox?tab=all")
+    expect(page.locator("nav.side")).to_be_visible()
+    page.route("**/api/admin/session", lambda route: route.abort("internetdisconnected"), times=1)
     page.reload()
     expect(page.locator("nav.side")).to_be_visible()
 

@@ -25,10 +25,11 @@
   // The session is asked for while the modules load, so that the first list comes a round trip earlier. A log-in link
   // opens a session of its own. The body is read at once: the time limit would also end one that waits for the modules.
   if (!/[#&]token=/.test(location.hash)) {
-    globalThis.askedSession = fetch('/api/admin/session',
+    const asked = fetch('/api/admin/session',
       { headers: { Accept: 'application/json' }, credentials: 'same-origin', cache: 'no-store',
         signal: AbortSignal.timeout(30_000) }).then(async reply => new Response(await reply.text(), reply));
     // The log-in asks again.
-    globalThis.askedSession.catch(() => {});
+    asked.catch(() => {});
+    globalThis.askedSession = asked;
   }
 })();
