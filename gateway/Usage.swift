@@ -72,6 +72,8 @@ extension GatewayProgram {
       DATABASE_URL_INTAKE_STREAM    the same login past a transaction pooler, for processes of mode stream
                                     (DATABASE_URL_INTAKE)
       DATABASE_URL_ADMIN            the login of class admin (DATABASE_URL as role leadpipe_admin)
+      SUPABASE_URL                  the https address of a Supabase project, in place of DATABASE_URL (none)
+      SUPABASE_SERVICE_ROLE_KEY     its service key, for classes without a login if DATABASE_URL is not set (none)
       LEADPIPE_CHANNELS             the channels that /health reports, as `leadpipe channels` prints them (none)
       LEADPIPE_WAKE                 the socket on which handlers wake the worker (none)
       WAKE                          socket; or notify, which wakes workers through the database too (socket)
