@@ -25,7 +25,7 @@ def database(cluster):
     database = cluster.migrated()
     database.run(f"""
       select public.capture_lead('{CAPTURE}');
-      select public.claim_deliveries('{{"worker": "{CANARY}", "channels": [{{"channel": "slack"}}]}}');
+      select public.claim_deliveries('{{"worker": "{CANARY}", "channels": [{{"channel": "slack"}}], "leaseSeconds": 3600}}');
       insert into public.agents (id, name) values ('{AGENT}', '{CANARY} agent');
       insert into public.newsletter_subscribers (email) values ('{CANARY}@example.org');
       insert into public.user_roles (user_id, role) values ('{CUSTOMER}', 'admin');
