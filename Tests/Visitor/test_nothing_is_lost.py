@@ -39,6 +39,7 @@ def test_offline_close_and_come_back_another_day(visit, store, context):
     expect(someone.state).to_contain_text("You are offline")
     someone.write(someone.email, "email")
     someone.finish()
+    expect(someone.page.locator("leadpipe-chat .customer").last).to_contain_text("Yes")
     expect(someone.state).to_contain_text("You are offline")
     someone.page.close()
     made.set_offline(False)
