@@ -1,6 +1,6 @@
 import Wire
 
-/// A reply of PostgREST, or of what is in front of it, to the call of a function.
+/// The reply to the call of a function, from PostgREST or from a proxy in front of it.
 struct RestReply {
   let status: Int
   let body: [UInt8]

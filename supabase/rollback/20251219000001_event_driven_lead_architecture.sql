@@ -35,7 +35,7 @@ begin
     return;
   end if;
   -- A delivery keeps its id and its fence, so that a worker that is sending it can still record what became of it.
-  -- Messages to agents and receipts are not about a lead that nobody knows of.
+  -- Messages to agents and receipts do not announce a lead to the team.
   insert into leadpipe.unsent_leads (id, event_type, conversation_id, payload, request_id, created_at, planned_at)
   select e.id, e.event_type, e.conversation_id, e.payload, e.request_id, e.created_at,
     case when exists (select from public.notification_logs d where d.lead_event_id = e.id) then clock_timestamp() end

@@ -19,7 +19,7 @@ package struct JSONWebKeys: Sendable {
     try self.init(reading: setting.hasPrefix("/") ? Self.read(setting) : Array(setting.utf8))
   }
 
-  /// Keys of other kinds than P-256 and RSA, and keys for other uses than signatures, are passed over, as RFC 7517 §5
+  /// Keys of other kinds than P-256 and RSA, and keys for other uses than signatures, are ignored, as RFC 7517 §5
   /// asks. A key of these kinds that is malformed makes the set unusable, and so does a set without a usable key.
   package init(reading bytes: [UInt8]) throws(Failure) {
     guard bytes.count <= Self.limit else { throw Failure(reason: "is larger than 64 KiB") }

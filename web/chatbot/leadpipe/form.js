@@ -57,7 +57,7 @@ export class LeadpipeForm extends HTMLElement {
     this.#outbox.addEventListener('change', ({ detail }) => this.#follow(detail), { signal: this.#listening.signal });
   }
 
-  /** Removed from the page, or moved: the outbox goes on without it. */
+  /** Called when the element is removed or moved. The outbox goes on sending. */
   disconnectedCallback() { this.#listening?.abort(); }
 
   /** Shows what an earlier page could not send, or what the server refused since. */
