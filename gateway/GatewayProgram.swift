@@ -55,8 +55,10 @@ enum GatewayProgram {
       }
       if handlers.isEmpty { log.warn("The folder contains no endpoint", ["folder": settings.handlers.folder]) }
       processes.keep(endpoints)
-      let status = await serve(settings, (panel, website), processes, CurrentEndpoints(endpoints), log)
+      let metrics = Metrics()
+      let status = await serve(settings, (panel, website), processes, CurrentEndpoints(endpoints), metrics, log)
       await processes.shutDown()
+      await metrics.waitUntilNothingIsInFlight(for: .seconds(1))
       if status == 0 { log.info("Gateway stopped") }
       return status
     } catch {
@@ -69,9 +71,8 @@ enum GatewayProgram {
   /// Serves until the gateway is stopped. Returns the exit status.
   private static func serve(
     _ settings: GatewaySettings, _ files: (panel: Panel?, website: Website?), _ processes: EndpointProcesses,
-    _ endpoints: CurrentEndpoints, _ log: Log
+    _ endpoints: CurrentEndpoints, _ metrics: Metrics, _ log: Log
   ) async -> Int32 {
-    let metrics = Metrics()
     let readiness = Readiness()
     let logger = Logger(label: "gateway", factory: { _ in LibraryLog(log: log) })
     let reserved = 64 + 8 * settings.admission.slots + 96 * settings.stream.processes

@@ -79,6 +79,15 @@ final class Metrics: Sendable {
     }
   }
 
+  /// Waits until every request that was started has ended, but not longer than `limit`. When the processes have been
+  /// shut down, the last results are still on their way to the event loops, which log them.
+  func waitUntilNothingIsInFlight(for limit: Duration) async {
+    let deadline = ContinuousClock.now + limit
+    while snapshot.handlers.values.contains(where: { $0.inFlight > 0 }), ContinuousClock.now < deadline {
+      try? await Task.sleep(for: .milliseconds(5))
+    }
+  }
+
   /// Counts a request that was answered, by its handler or by the gateway itself.
   /// - Parameters:
   ///   - route: the path of its route; `-` if it has none.
