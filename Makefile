@@ -19,7 +19,7 @@ HANDLERS = $(notdir $(wildcard handlers/*/*))
 EXECUTABLES = $(basename $(notdir $(wildcard handlers/*.swift)))
 
 # Packages for the product and the commands in its documentation, and additional packages for its tests.
-PACKAGES = libpq-dev libssl-dev libcurl4-openssl-dev zlib1g-dev pkg-config postgresql pgbouncer tzdata ca-certificates curl jq $(EXPORT_PACKAGES)
+PACKAGES = libstdc++-12-dev libpq-dev libssl-dev libcurl4-openssl-dev zlib1g-dev pkg-config postgresql pgbouncer tzdata ca-certificates curl jq $(EXPORT_PACKAGES)
 # Exports as XLSX and PDF: the headers for the build, and what the handler loads when it needs it. Nothing links them.
 EXPORT_PACKAGES = libxlsxwriter-dev libxlsxwriter4 libpango1.0-dev libpangocairo-1.0-0 fontconfig fonts-dejavu-core
 TEST_PACKAGES = apache2-bin binutils fcgiwrap iproute2 libtap-parser-sourcehandler-pgtap-perl lighttpd nginx-light openssl \
