@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help drill release screenshots panel-packages browser-packages run build lambda lambda-executables test test-quick browsers previous-release soak drill-ha lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
+.PHONY: help drill release screenshots panel-packages browser-packages run build lambda lambda-executables test test-quick browsers previous-release fresh-root soak drill-ha lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # What executables link from archives, so that they need only glibc at run time: libstdc++, the unwinder of libgcc, libpq
@@ -19,7 +19,7 @@ HANDLERS = $(notdir $(wildcard handlers/*/*))
 EXECUTABLES = $(basename $(notdir $(wildcard handlers/*.swift)))
 
 # Packages for the product and the commands in its documentation, and additional packages for its tests.
-PACKAGES = libpq-dev libssl-dev libcurl4-openssl-dev zlib1g-dev pkg-config postgresql pgbouncer tzdata ca-certificates curl jq $(EXPORT_PACKAGES)
+PACKAGES = libstdc++-12-dev libpq-dev libssl-dev libcurl4-openssl-dev zlib1g-dev pkg-config postgresql pgbouncer tzdata ca-certificates curl jq $(EXPORT_PACKAGES)
 # Exports as XLSX and PDF: the headers for the build, and what the handler loads when it needs it. Nothing links them.
 EXPORT_PACKAGES = libxlsxwriter-dev libxlsxwriter4 libpango1.0-dev libpangocairo-1.0-0 fontconfig fonts-dejavu-core
 TEST_PACKAGES = apache2-bin binutils fcgiwrap iproute2 libtap-parser-sourcehandler-pgtap-perl lighttpd nginx-light openssl \
@@ -77,13 +77,16 @@ browsers: panel-packages browser-packages build ## run the core tests of panel a
 previous-release: test-packages build ## run the executables of the release before, with their tests, on the newest schema (minutes)
 	@Tests/previous-release
 
+fresh-root: test-packages soak-packages build ## run README's commands in a fresh Debian root, and install the package in another (root, ten minutes)
+	@Tests/run fresh-root
+
 soak: test-packages soak-packages build ## run the tests that take hours: thousands of faults and kills, hostile requests, schemathesis, sqlmap
 	@Tests/run soak
 
 drill: panel-packages build ## break things on purpose and show what an operator sees: providers, worker, database, load, disk, clock
 	@Tests/run drill
 
-drill-ha: test-packages ## kill, cut off and freeze the primary of a Patroni cluster 20 times under load (root, 20 minutes); needs a finished `make build`
+drill-ha: test-packages ## kill, cut off and freeze the primary of a Patroni cluster 20 times under load (root, 10 to 20 minutes); needs a finished `make build`
 	@Tests/HighAvailability/install
 	@Tests/run failover
 
@@ -162,7 +165,7 @@ $(TEST_VENV)/requirements.txt: Tests/requirements.txt
 lambda-packages: packages
 	$(call install-missing,binutils)
 
-# What a Debian root is made with, for the test of the package.
+# mmdebstrap makes the Debian roots of `make fresh-root`.
 SOAK_PACKAGES = gcc libc6-dev mmdebstrap slowhttptest
 
 soak-packages: packages

@@ -85,7 +85,8 @@ def other_channels_get_everything(instance, traffic, broken):
 def only_one_failed(drill, channel):
     _, failed = drill.tables()
     assert failed and all(row["channel"] == channel and row["error_message"] and row["next_attempt_at"] for row in failed), failed
-    assert channel in drill.panel()
+    waiting = drill.panel()
+    assert set(waiting) == set(CHANNELS) and waiting[channel] > 0, waiting
 
 
 # ── The table of the checklist ──

@@ -9,11 +9,15 @@ from playwright.sync_api import sync_playwright
 
 import panel
 from common import until
+from ledger import CHANNELS
 
 # The deployment checklist's queries.
 UNPROCESSED = "SELECT COUNT(*) FROM lead_events WHERE processed = FALSE"
 FAILED = "SELECT channel, recipient, error_message, next_attempt_at FROM notification_logs WHERE status = 'failed' ORDER BY created_at DESC LIMIT 10"
 METRICS = re.compile(r'leadpipe_(requests_total\{.*route="/api/chatbot/leads"|ready |rate_limited_total|requests_waiting\{handler="lead-capture")')
+
+# A channel's line in the panel.
+WAITING = re.compile(r"([\d,]+) waiting, [\d,]+ given up")
 
 
 class Drill:
@@ -72,18 +76,24 @@ class Drill:
         print(f"health   {status} {document['status']}, database {document['database']}, queue {document['queue']}")
         return status, document
 
-    def panel(self, path="/admin/deliveries", wanted=""):
-        """What a page of the panel shows, once it contains `wanted`."""
+    def panel(self):
+        """What the panel's page of deliveries shows, once the channels are there. Returns {channel: messages that wait}."""
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=panel.CHROMIUM, args=["--no-sandbox"])
             try:
                 page = browser.new_page(viewport=panel.DESKTOP)
                 panel.log_in(page, f"{panel.origin(self.instance)}/admin", self.key)
-                page.goto(f"{panel.origin(self.instance)}{path}")
-                page.get_by_text(wanted or "Deliveries").first.wait_for(timeout=10_000)
+                page.goto(f"{panel.origin(self.instance)}/admin/deliveries")
+                page.locator("main").get_by_text(WAITING).first.wait_for(timeout=10_000)
                 text = page.locator("main").inner_text()
             finally:
                 browser.close()
-        for line in [line for line in text.splitlines() if line.strip()][:12]:
+        lines = [line for line in text.splitlines() if line.strip()]
+        for line in lines[:12]:
             print(f"panel    {line[:160]}")
-        return text
+        waiting, channel = {}, ""
+        for line in lines:
+            channel = line if line in CHANNELS else channel
+            if (number := WAITING.match(line)) and channel:
+                waiting.setdefault(channel, int(number[1].replace(",", "")))
+        return waiting

@@ -111,7 +111,7 @@ extension CheckGroup {
   private static let logins = CheckItem(
     "before.logins", "each class of handlers can call its functions",
     doing: "connects with the login of each class and asks for its rights",
-    needs: ["before.migrations", "before.columns"]
+    needs: ["before.columns"], unlessFailed: ["before.migrations"]
   ) { run in
     let errors = ClassLogins.errors(run.environment, of: [.intake, .worker, .admin], seconds: CheckRun.seconds)
     let own = ["INTAKE", "WORKER", "ADMIN"].filter { run.environment["DATABASE_URL_\($0)"] != nil }

@@ -6,18 +6,22 @@ struct CheckItem: Sendable {
   let promise: String
   /// What is done to find out, for `--dry-run`.
   let action: String
-  /// The items that must not have failed. If one has, this item is not examined, so that only the cause is reported.
+  /// The items that must be fulfilled. If one is not, this item is not examined, so that only the cause is reported.
   let needs: [String]
+  /// The items that must not have failed. A login may lack the right to examine one, which is no reason to leave this
+  /// item out.
+  let unlessFailed: [String]
   let examine: @Sendable (CheckRun) -> Finding
 
   init(
     _ id: String, _ promise: String, doing action: String, needs: [String] = [],
-    examine: @escaping @Sendable (CheckRun) -> Finding
+    unlessFailed: [String] = [], examine: @escaping @Sendable (CheckRun) -> Finding
   ) {
     self.id = id
     self.promise = promise
     self.action = action
     self.needs = needs
+    self.unlessFailed = unlessFailed
     self.examine = examine
   }
 
@@ -27,8 +31,10 @@ struct CheckItem: Sendable {
     let finding: Finding =
       if Interruption.isRequested, id != TestLead.removal {
         .skipped("interrupted")
+      } else if let cause = (needs + unlessFailed).first(where: { run.findings[$0]?.hasFailed == true }) {
+        .skipped("not examined, because \(cause) is ✗")
       } else if let cause = needs.first(where: { run.findings[$0]?.hasPassed == false }) {
-        .skipped(run.findings[cause]?.hasFailed == true ? "not examined, because \(cause) is ✗" : "needs \(cause)")
+        .skipped("needs \(cause)")
       } else {
         examine(run)
       }
