@@ -116,7 +116,11 @@ extension CheckGroup {
     let errors = ClassLogins.errors(run.environment, of: [.intake, .worker, .admin], seconds: CheckRun.seconds)
     let own = ["INTAKE", "WORKER", "ADMIN"].filter { run.environment["DATABASE_URL_\($0)"] != nil }
     return errors.isEmpty
-      ? .passed(own.count == 3 ? "three logins of their own" : "one login takes the role of each class")
+      ? .passed(
+        own.count == 3
+          ? "three logins of their own"
+          : KnownSettings.usesRest(run.environment)
+            ? "by REST, as service_role, for each class without a login" : "one login takes the role of each class")
       : .failed(errors.joined(separator: "; "), fix: "run the statement, or correct the setting")
   }
 

@@ -6,7 +6,7 @@ struct CheckItem: Sendable {
   let promise: String
   /// What is done to find out, for `--dry-run`.
   let action: String
-  /// The items that must not have failed. If one has, this item is not examined, so that only the cause is reported.
+  /// The items that must be fulfilled. If one is not, this item is not examined, so that only the cause is reported.
   let needs: [String]
   let examine: @Sendable (CheckRun) -> Finding
 
@@ -27,7 +27,7 @@ struct CheckItem: Sendable {
     let finding: Finding =
       if Interruption.isRequested, id != TestLead.removal {
         .skipped("interrupted")
-      } else if let cause = needs.first(where: { run.findings[$0]?.hasPassed == false }) {
+      } else if let cause = needs.first(where: { run.findings[$0]?.letsOthersPass == false }) {
         .skipped(run.findings[cause]?.hasFailed == true ? "not examined, because \(cause) is ✗" : "needs \(cause)")
       } else {
         examine(run)

@@ -90,8 +90,9 @@ final class CheckRun {
   /// Asks the database. A failure to ask is itself the finding.
   func asking(_ body: (Database) throws(StoreFailure) -> Finding) -> Finding {
     guard let database else {
-      return .skipped(
-        rest == nil ? "no database in the settings" : "cannot be seen by REST: run this command with DATABASE_URL")
+      return rest == nil
+        ? .skipped("no database in the settings")
+        : .unseen("cannot be seen by REST: run this command with DATABASE_URL")
     }
     do throws(StoreFailure) { return try body(database) } catch { return Self.finding(error) }
   }
