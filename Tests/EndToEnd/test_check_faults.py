@@ -60,13 +60,13 @@ class Scene:
 @dataclass
 class Fault:
     name: str
-    """The item that is ✗. Two only where the fault truly breaks two promises."""
+    # The item that is ✗.
     item: str
     put: Callable[[Scene], None]
-    """What the advice must say."""
+    # What the advice must say, and what does that.
     says: str
-    """Does what the advice says."""
     mend: Callable[[Scene, str], None]
+    # Further items, where the fault breaks other promises too.
     others: set = field(default_factory=set)
 
 
@@ -351,7 +351,8 @@ FAULTS = [
 @pytest.fixture(scope="module")
 def parts(cluster, tmp_path_factory):
     with watched(cluster, tmp_path_factory.mktemp("deployment")) as deployment:
-        yield deployment.check().good() and deployment
+        deployment.check().good()
+        yield deployment
 
 
 @pytest.fixture
@@ -373,7 +374,7 @@ def test_exactly_the_item_of_a_fault_fails_and_its_advice_mends_it(fault, scene)
     scene.evidence, advice = found.failed[fault.item]
     assert fault.says in advice, advice
     fault.mend(scene, advice)
-    # A wrong setting of the command alone leaves nothing to see: the other tests begin and end so.
+    # Without the wrong setting of the command alone, all is as it was when the other tests found it good.
     if scene.started or scene.words or scene.shell or fault.put.__name__ != "wrong_setting":
         scene.check().good()
 

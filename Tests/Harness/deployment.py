@@ -105,12 +105,12 @@ class Deployment:
         assert done.returncode == 0, (script, done.stdout, done.stderr)
 
     def rows(self):
-        """How many rows each table has. A worker's heartbeat and the vocabulary of the search are no data of a lead."""
+        """How many rows each table has. A worker's heartbeat, the state of its sweeps and the vocabulary of the search are no data of a lead."""
         tables = self.database.text("""
             select string_agg(format('select %L as t, count(*) as n from %I.%I', n.nspname || '.' || c.relname, n.nspname, c.relname), ' union all ')
             from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where c.relkind = 'r' and n.nspname in ('public', 'leadpipe')
-              and c.relname not in ('workers', 'known_words', 'notification_channels', 'index_lock', 'assigning', 'conversation_changes', 'rate_counts')""")
+              and c.relname not in ('workers', 'known_words', 'notification_channels', 'index_lock', 'assigning', 'follow_up_sweep', 'sla_sweep', 'conversation_changes', 'rate_counts')""")
         return {row["t"]: row["n"] for row in self.database.rows(tables)}
 
 
