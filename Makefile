@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help drill release screenshots panel-packages browser-packages run build lambda lambda-executables test test-quick browsers previous-release fresh-root soak drill-ha lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
+.PHONY: help drill release screenshots panel-packages browser-packages run build lambda lambda-executables test test-quick browsers previous-release fresh-root postgresql soak drill-ha lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # What executables link from archives, so that they need only glibc at run time: libstdc++, the unwinder of libgcc, libpq
@@ -79,6 +79,9 @@ previous-release: test-packages build ## run the executables of the release befo
 
 fresh-root: test-packages soak-packages build ## run README's commands in a fresh Debian root, and install the package in another (root, ten minutes)
 	@Tests/run fresh-root
+
+postgresql: test-packages build ## run the tests of migrations, rights and capture on PostgreSQL 16 and 18 (from PyPI; minutes)
+	@Tests/postgresql
 
 soak: test-packages soak-packages build ## run the tests that take hours: thousands of faults and kills, hostile requests, schemathesis, sqlmap
 	@Tests/run soak

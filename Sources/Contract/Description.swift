@@ -137,6 +137,15 @@ extension Description {
     return copy
   }
 
+  /// Returns `environment` without the settings that another one makes unnecessary: with DATABASE_URL, nothing is called
+  /// through SUPABASE_URL, so the process must neither reach it nor have its key.
+  package func needed(_ environment: [String: String]) -> [String: String] {
+    let replaced = self.environment.flatMap { setting in
+      environment[setting.name].map { $0.isEmpty ? [] : setting.substitutes } ?? []
+    }
+    return environment.filter { !replaced.contains($0.key) }
+  }
+
   /// The destinations of its settings. Empty for a description read from JSON, which does not contain them.
   package var destinations: [String: Destination] {
     Dictionary(environment.compactMap { setting in setting.leadsTo.map { (setting.name, $0) } }) { $1 }

@@ -4,16 +4,19 @@ The program is a stand-in that replies with its arguments, environment and body.
 the product."""
 
 import json
+import re
 import socket
 import struct
+import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from cgi_servers import SERVERS
-from common import until
+from cgi_servers import SERVERS, settings_file
+from cluster import leadpipe
+from common import HANDLERS, clean_environment, until
 from doors.http_client import exchange
 from doors.messages import Request
 
@@ -26,9 +29,33 @@ body = sys.stdin.buffer.read(int(os.environ.get("CONTENT_LENGTH") or 0))
 text = json.dumps({"arguments": sys.argv[1:], "variables": dict(os.environ), "body": len(body)})
 print("Status: 201 Created\\r\\nContent-Type: application/json\\r\\nX-Accel-Redirect: /etc/passwd\\r\\nX-Sendfile: /etc/passwd\\r\\n\\r\\n" + text)
 """
-SETTINGS = {
-    "DATABASE_URL_INTAKE": "the login of intake", "DATABASE_URL_ADMIN": "the login of admin", "ADMIN_API_KEY": "the key",
-    "FRONTEND_URL": "https://www.agency.example", "LOG_LEVEL": "info"}
+# Settings of handlers that CGI has no use for.
+NOT_BY_CGI = {
+    "DATABASE_URL",  # the login of the class takes its place,
+    "LEADPIPE_ROLE",  # without a role;
+    "POOLER",  # that of `leadpipe up`;
+    "PORT",  # that of the gateway;
+    "EXPORT_FOLDER",  # exports are refused;
+    "RATE_LIMIT_STORE",  # requests are always counted in the database.
+}
+# What leadpipe-cgi itself reads, for handlers of both classes.
+OF_THE_PROGRAM = {"ALLOWED_ORIGINS", "FRONTEND_URL", "TRUSTED_PROXIES"} | {f"RATE_LIMIT_{name}" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
+
+
+def needed():
+    """By class, the settings that its handlers with routes read, and its login."""
+    classes = re.findall(r"^(\S+) +(intake|admin) ", leadpipe("routes").stdout, re.MULTILINE)
+    names = {"intake": {"DATABASE_URL_INTAKE"} | OF_THE_PROGRAM, "admin": {"DATABASE_URL_ADMIN"} | OF_THE_PROGRAM}
+    for handler, trust in classes:
+        shown = subprocess.run([HANDLERS / handler, "--describe"], capture_output=True, env=clean_environment(), timeout=10, check=True)
+        description = json.loads(shown.stdout)
+        if description["routes"]:
+            names[trust] |= {entry["name"] for entry in description["environment"]} - NOT_BY_CGI
+    return names
+
+
+NEEDED = needed()
+SETTINGS = {name: f"the value of {name}" for name in NEEDED["intake"] | NEEDED["admin"]}
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -81,12 +108,15 @@ def test_every_method_reaches_the_program_with_its_body(server, method):
 @pytest.mark.parametrize("target, is_admin", [
     ("/api/contact", False), ("/health", False), ("/api/newsletter/subscribe", False), ("/api/administrators", False), ("/", False),
     ("/api/admin/session", True), ("/api/admin/conversations/x", True), ("/api/newsletter/subscribers", True), ("/api/newsletter/subscribers/x", True)])
-def test_each_class_gets_only_its_own_login(server, target, is_admin):
+def test_each_class_gets_every_setting_of_its_handlers_and_no_other_login(server, target, is_admin):
     variables = seen(server, "GET", target)["variables"]
-    foreign = {"DATABASE_URL_INTAKE"} if is_admin else {"DATABASE_URL_ADMIN", "ADMIN_API_KEY"}
-    own = SETTINGS.keys() - foreign
+    own, other = (NEEDED["admin"], NEEDED["intake"]) if is_admin else (NEEDED["intake"], NEEDED["admin"])
     assert {name: variables.get(name) for name in own} == {name: SETTINGS[name] for name in own}
-    assert not variables.keys() & foreign
+    assert not variables.keys() & (other - own)
+
+
+def test_the_sample_settings_of_lighttpd_have_every_name():
+    assert settings_file().keys() == SETTINGS.keys()
 
 
 def test_headers_cannot_become_settings(server):

@@ -195,7 +195,8 @@ def test_the_manifest_gives_the_gateway_time_to_stop_and_names_its_handlers():
     assert f"PORT={container['ports'][0]['containerPort']} " in CONTAINERFILE
     command, only, names = container["args"]
     assert (command, only) == ("gateway", "--only")
-    settings = {entry["name"]: entry.get("value", "postgresql://leadpipe_intake@127.0.0.1:1/x") for entry in container["env"]}
+    assert container["envFrom"] == [{"secretRef": {"name": "leadpipe-gateway"}}]
+    settings = {entry["name"]: entry["value"] for entry in container["env"]} | {"DATABASE_URL_INTAKE": "postgresql://leadpipe_intake@127.0.0.1:1/x"}
     # The command of the image with the environment of the manifest. Only an intake login is given, because only intake
     # handlers are named.
     done = subprocess.run([BIN / "leadpipe", command, only, names, "--check"], env=clean_environment(**settings), capture_output=True, text=True, timeout=30)

@@ -81,8 +81,9 @@ def test_no_secret_is_in_the_file_and_no_service_has_anothers():
 def environment(service):
     """The service's settings; what is asked for in the dashboard has a value that is valid."""
     asked = {"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x", "TELEGRAM_BOT_TOKEN": "123456:ABC", "TELEGRAM_CHAT_ID": "-100123456789",
-             "EMAIL_USER": "leads@example.com", "EMAIL_PASS": "x", "ADMIN_API_KEY": "k" * 44, "FORM_TOKEN_SECRET": "k" * 44}
-    values = {variable["key"]: variable.get("value") or asked.get(variable["key"]) or "postgresql://x@127.0.0.1:1/x" for variable in service["envVars"]}
+             "EMAIL_USER": "leads@example.com", "EMAIL_PASS": "x", "ADMIN_API_KEY": "k" * 44, "FORM_TOKEN_SECRET": "k" * 44,
+             "SUPABASE_JWT_ISSUER": "https://ref.supabase.co/auth/v1", "SUPABASE_JWT_SECRET": "k" * 44, "SUPABASE_JWKS": ""}
+    values = {variable["key"]: variable.get("value") or asked.get(variable["key"], "postgresql://x@127.0.0.1:1/x") for variable in service["envVars"]}
     return clean_environment(**values)
 
 

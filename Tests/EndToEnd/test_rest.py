@@ -3,15 +3,20 @@ the project's REST interface."""
 
 import contextlib
 import json
+import os
+import socket
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import handlers
 from cluster import Session, leadpipe
-from common import HANDLERS, TEST_USER, clean_environment, free_port, session_processes, until
+from common import HANDLERS, REPO, TEST_USER, clean_environment, free_port, is_root, session_processes, until
 from instance import Instance
+from name_server import NameServer
 from postgrest import ANON_TOKEN, PUBLISHABLE_KEY, SECRET_KEY, SERVICE_TOKEN, PostgREST
 from sink import Sink
 
@@ -53,7 +58,8 @@ def running(project, tmp_path):
     """A gateway and a worker that have nothing but the project's address and key, and a sink."""
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(Sink(tmp_path))
-        settings = {**project.settings, "ADMIN_API_KEY": ADMIN_KEY, "LEADPIPE_WAKE": str(tmp_path / "wake"), "WORKER_POLL_SECONDS": "1"}
+        limits = {f"RATE_LIMIT_{name}": "1000/60" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
+        settings = {**project.settings, **limits, "ADMIN_API_KEY": ADMIN_KEY, "LEADPIPE_WAKE": str(tmp_path / "wake"), "WORKER_POLL_SECONDS": "1"}
         gateway = Instance(command=("gateway",), **settings)
         stack.push(gateway)
         gateway.start(ready=False)
@@ -290,10 +296,103 @@ def test_login_of_a_class_needs_no_service_key(project, database):
 # ── leadpipe check ──
 
 
+def check(project, *words, **settings):
+    done = leadpipe("check", "--json", *words, ADMIN_API_KEY=ADMIN_KEY, **project.settings, **settings)
+    return done, {line["id"]: line for line in map(json.loads, done.stdout.splitlines())}
+
+
+def test_check_sends_its_test_lead_by_rest(running, project, database):
+    gateway, _, sink = running
+    settings = {"PORT": str(gateway.port), "SLACK_WEBHOOK_URL": sink.settings["SLACK_WEBHOOK_URL"], "LEADPIPE_STATE": "/nonexistent"}
+    done, items = check(project, **settings)
+    assert done.returncode == 0, {name: item for name, item in items.items() if item["result"] == "failed"}
+    followed = {name for name in items if name.startswith(("after.", "admin."))} - {"after.telegram", "after.email"}
+    assert {name: items[name]["result"] for name in followed} == dict.fromkeys(followed, "passed"), items
+    assert {"prepare_test_lead", "remove_test_leads", "list_conversation_deliveries"} <= set(project.names)
+    # What a session alone can see, and nothing else, was not examined.
+    unseen = {name for name, item in items.items() if "run this command with DATABASE_URL" in item["evidence"]}
+    assert unseen == {"before.events", "before.tables", "before.columns", "before.migrations", "security.rls", "security.anon",
+                      "monitoring.backlog", "monitoring.unsent", "monitoring.failed", "monitoring.sla"}
+    assert "by REST, as service_role" in items["before.logins"]["evidence"]
+    assert "documented exception to least privilege" in items["security.service-key"]["evidence"]
+    assert not any(database.count(table) for table in ("conversations", "lead_events", "notification_logs", "customer_identities", "idempotency_keys"))
+    message, = sink.messages
+    assert "[test]" in json.dumps(message)
+
+    # Only a session can keep the lead from the agents then.
+    done, items = check(project, AUTO_ASSIGN="new", **settings)
+    assert done.returncode == 0 and items["after.capture"]["result"] == "skipped", items["after.capture"]
+    assert "AUTO_ASSIGN=new" in items["after.capture"]["evidence"] and not database.count("conversations")
+
+    # A gateway of another project takes the lead; the check finds that, and the lead stays where it is.
+    gateway_calls = len(project.calls)
+    project.answer = lambda name, _: (400, json.dumps({"code": "LP404", "message": "conversation_not_found"}).encode()) if name == "prepare_test_lead" and len(
+        [each for each in project.names[gateway_calls:] if each == name]) > 1 else None
+    done, items = check(project, **settings)
+    project.answer = None
+    assert done.returncode == 1 and {name for name, item in items.items() if item["result"] == "failed"} == {"after.capture"}, items
+    assert "set SUPABASE_URL to the database of the instance" in items["after.capture"]["fix"]
+    assert not database.count("conversations")
+
+
 def test_check_names_the_exception(project):
-    done = leadpipe("check", "--json", ADMIN_API_KEY=ADMIN_KEY, PORT=str(free_port()), **project.settings)
-    items = {line["id"]: line for line in map(json.loads, done.stdout.splitlines())}
+    done, items = check(project, PORT=str(free_port()))
     assert items["before.database"]["result"] == "passed", items["before.database"]
     assert items["security.service-key"]["result"] == "skipped"
-    assert "documented exception to least privilege" in items["security.service-key"]["evidence"]
     assert "run this command with DATABASE_URL" in items["before.tables"]["evidence"]
+
+
+# ── The confinement of handlers ──
+
+
+def test_database_url_leaves_no_way_to_the_project(project, database):
+    """A handler that was started by hand with both settings can neither reach the project nor find its key."""
+    with subprocess.Popen([HANDLERS / "lead-capture", "--stream"], env=clean_environment(DATABASE_URL=database.url, **project.settings),
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        process.stdin.write(json.dumps(handlers.envelope(TEST_USER)) + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["statusCode"] == 201
+        variables = Path(f"/proc/{process.pid}/environ").read_bytes()
+        process.stdin.close()
+    assert b"DATABASE_URL=postgresql:" in variables and SECRET_KEY.encode() not in variables
+    assert not project.calls
+
+
+def accepts(port):
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+# In mount namespaces of their own, so that nothing outside sees the other files.
+NAMED = ('mount --bind "$1/hosts" /etc/hosts && mount --bind "$1/resolv.conf" /etc/resolv.conf && '
+         'mount --bind "$1/authorities" /etc/ssl/certs/ca-certificates.crt && shift && exec "$@"')
+
+
+@pytest.mark.skipif(not is_root(), reason="only root may change /etc/hosts in a namespace of its own")
+@pytest.mark.parametrize("place", ["hosts", "dns"])
+def test_project_is_found_by_its_name(place, project, database, tmp_path):
+    """A confined process resolves the project's name, by /etc/hosts or by DNS, and verifies its certificate. libcurl takes
+    localhost for 127.0.0.1 without asking, so another name is needed."""
+    name = "ref.supabase.test"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{name}", "-keyout", tmp_path / "key", "-out", tmp_path / "certificate"],
+                   check=True, capture_output=True, timeout=30)
+    (tmp_path / "authorities").write_bytes((tmp_path / "certificate").read_bytes())
+    # An address of this test alone: the port of name servers may be taken on the others.
+    address = f"127.{os.getpid() % 200 + 20}.7.{1 if place == 'dns' else 2}"
+    (tmp_path / "hosts").write_text("127.0.0.1 localhost\n" + (f"127.0.0.1 {name}\n" if place == "hosts" else ""))
+    (tmp_path / "resolv.conf").write_text(f"nameserver {address}\noptions timeout:1 attempts:2\n")
+    port = free_port()
+    relay = [sys.executable, REPO / "Tests/Harness/tls_relay.py", f"127.0.0.1:{port}", str(project.port)]
+    settings = {"SUPABASE_URL": f"https://{name}:{port}", "SUPABASE_SERVICE_ROLE_KEY": SECRET_KEY}
+    command = ["unshare", "--mount", "sh", "-c", NAMED, "sh", tmp_path, HANDLERS / "lead-capture"]
+    with subprocess.Popen([*relay, tmp_path / "certificate", tmp_path / "key"]) as server, NameServer(address) as names:
+        try:
+            until(lambda: accepts(port), 10, "the relay")
+            for mode, text in ([], json.dumps(TEST_USER)), (["--stream"], json.dumps(handlers.envelope({**TEST_USER, "customerName": "Another"})) + "\n"):
+                done = subprocess.run([*command, *mode], env=clean_environment(**settings), input=text, capture_output=True, text=True, timeout=20)
+                assert done.returncode == 0, done
+        finally:
+            server.kill()
+    assert database.count("conversations") == 2
+    assert (name in names.asked) == (place == "dns")

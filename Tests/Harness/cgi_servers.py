@@ -12,14 +12,14 @@ from common import BIN, REPO, clean_environment, free_port, is_root, session_pro
 DEPLOY = REPO / "deploy"
 PROGRAM = "/opt/leadpipe/bin/leadpipe-cgi"
 # The classes of handlers that CGI serves, and which of the settings each of them gets.
-ADMIN_ONLY = {"DATABASE_URL_ADMIN", "ADMIN_API_KEY"}
-INTAKE_ONLY = {"DATABASE_URL_INTAKE"}
+ADMIN_ONLY = {"DATABASE_URL_ADMIN", "ADMIN_API_KEY", "AUTO_ASSIGN", "SLA_AUTOMATION", "SUPABASE_JWT_ISSUER", "SUPABASE_JWKS", "SUPABASE_JWT_SECRET"}
+INTAKE_ONLY = {"DATABASE_URL_INTAKE", "FORM_TOKEN_SECRET", "FORM_TOKENS", "FORM_WORK_BITS", "FORM_THANKS_URL", "NOTIFY_QUALIFIED"}
 
 
-def limits(settings):
-    """The names of the given limits, which lighttpd and Apache pass on only if they are named."""
-    return [name for name in settings if name.startswith("RATE_LIMIT_")]
-
+def settings_file():
+    """The names and values of deploy/lighttpd/lighttpd.env."""
+    lines = (DEPLOY / "lighttpd" / "lighttpd.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 NGINX = """{user}daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
@@ -102,9 +102,9 @@ def lighttpd(folder: Path, settings, program=BIN / "leadpipe-cgi"):
     changed("lighttpd/lighttpd.conf", folder, {
         "server.port = 80": f"server.port = {port}", '"0.0.0.0"': '"127.0.0.1"', 'server.username = "www-data"': "",
         'server.groupname = "www-data"': "", "/run/lighttpd.pid": f"{folder}/pid", "/var/log/lighttpd/": f"{folder}/",
-        "/var/cache/lighttpd/uploads": f"{folder}/uploads", PROGRAM: str(program),
-        '"LOG_LEVEL" => env.LOG_LEVEL': ", ".join(f'"{name}" => env.{name}' for name in ["LOG_LEVEL", *limits(settings)])})
-    with running(["lighttpd", "-D", "-f", str(folder / "leadpipe.conf")], folder, clean_environment(**settings), port):
+        "/var/cache/lighttpd/uploads": f"{folder}/uploads", PROGRAM: str(program)})
+    environment = clean_environment(**dict.fromkeys(settings_file(), "") | settings)
+    with running(["lighttpd", "-D", "-f", str(folder / "leadpipe.conf")], folder, environment, port):
         yield port
 
 
@@ -113,8 +113,7 @@ def apache(folder: Path, settings, program=BIN / "leadpipe-cgi"):
     """Apache's port."""
     port = free_port()
     changed("apache/leadpipe.conf", folder, {
-        "<VirtualHost *:80>": f"<VirtualHost 127.0.0.1:{port}>", PROGRAM: str(program),
-        "FRONTEND_URL LOG_LEVEL": " ".join(["FRONTEND_URL LOG_LEVEL", *limits(settings)])})
+        "<VirtualHost *:80>": f"<VirtualHost 127.0.0.1:{port}>", PROGRAM: str(program)})
     modules = "\n".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in APACHE_MODULES)
     user = "User www-data\nGroup www-data\n" if is_root() else ""
     (folder / "conf").write_text(APACHE.format(folder=folder, port=port, modules=modules, user=user))

@@ -23,7 +23,9 @@ TEST_USER = {
 
 def clean_environment(**more):
     """An environment without any variables of the caller's."""
-    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **more}
+    # An older pg_dump refuses a newer server.
+    first = f"{os.environ['LEADPIPE_POSTGRES']}:" if "LEADPIPE_POSTGRES" in os.environ else ""
+    return {"PATH": first + "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **more}
 
 
 def free_port():
@@ -71,6 +73,9 @@ def as_postgres(words):
 
 
 def postgres_binaries():
+    """The folder of PostgreSQL's programs: LEADPIPE_POSTGRES, or the newest of Debian's."""
+    if given := os.environ.get("LEADPIPE_POSTGRES"):
+        return Path(given)
     versions = [p for p in Path("/usr/lib/postgresql").glob("*/bin") if (p / "initdb").exists()]
     return max(versions, key=lambda p: int(p.parent.name))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from cluster import leadpipe
 from common import BIN, clean_environment, free_port, until
+from stubs import MailServer, Providers
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -92,20 +94,23 @@ class Deployment:
         return Checked(leadpipe("check", "--json", *words, seconds=55, **self.check_environment(**more)))
 
     def follow(self, advice):
-        """Runs the lines of an advice that are commands, in a shell with the deployment's settings."""
-        script = "\n".join(line for line in advice.split("\n")[1:] if not line.startswith("and "))
+        """Runs the commands of an advice, in a shell with the deployment's settings: its further lines, or, in an advice of
+        one line, what is between backquotes."""
+        lines = [line for line in advice.split("\n")[1:] if not line.startswith("and ")]
+        script = "\n".join(lines or re.findall("`([^`]*)`", advice))
+        assert script, advice
         path = f"{BIN}:{os.environ['PATH']}"
         done = subprocess.run(["bash", "-euc", script], env={**clean_environment(**self.settings), "PATH": path}, cwd="/",
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50)
         assert done.returncode == 0, (script, done.stdout, done.stderr)
 
     def rows(self):
-        """How many rows each table has. A worker's heartbeat and the vocabulary of the search are no data of a lead."""
+        """How many rows each table has. A worker's heartbeat, the state of its sweeps and the vocabulary of the search are no data of a lead."""
         tables = self.database.text("""
             select string_agg(format('select %L as t, count(*) as n from %I.%I', n.nspname || '.' || c.relname, n.nspname, c.relname), ' union all ')
             from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where c.relkind = 'r' and n.nspname in ('public', 'leadpipe')
-              and c.relname not in ('workers', 'known_words', 'notification_channels', 'index_lock', 'assigning', 'conversation_changes', 'rate_counts')""")
+              and c.relname not in ('workers', 'known_words', 'notification_channels', 'index_lock', 'assigning', 'follow_up_sweep', 'sla_sweep', 'conversation_changes', 'rate_counts')""")
         return {row["t"]: row["n"] for row in self.database.rows(tables)}
 
 
@@ -130,6 +135,45 @@ class Checked:
     def good(self):
         assert self.failed == {} and self.done.returncode == 0, (self.failed, self.done.stderr)
         return self
+
+
+class Mail(MailServer):
+    """Accepts mail unless `refusal` is set."""
+
+    refusal = None
+
+    async def handle_MAIL(self, _server, _session, envelope, address, options):
+        if self.refusal:
+            return self.refusal
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
+
+def right_webhook(message):
+    """What Slack replies: there is one webhook."""
+    return None if message["path"].endswith("secretwebhook") else (404, "no_service", {})
+
+
+def right_bot(message):
+    """What Telegram replies: there is one bot."""
+    return None if message["path"].startswith("/bot123456:secret-token/") else (
+        401, '{"ok": false, "error_code": 401, "description": "Unauthorized"}', {"Content-Type": "application/json"})
+
+
+@contextmanager
+def watched(cluster, folder):
+    """A deployment with stand-ins for all three channels, `providers` and `mail`."""
+    providers, mail, database = Providers(), Mail(), cluster.migrated()
+    providers.answers |= {"slack": right_webhook, "telegram": right_bot}
+    try:
+        with Deployment(database, folder, {**providers.settings, **mail.settings}) as deployment:
+            deployment.providers, deployment.mail = providers, mail
+            yield deployment
+    finally:
+        providers.close()
+        mail.close()
+        cluster.drop(database)
 
 
 @contextmanager

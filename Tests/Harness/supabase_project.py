@@ -1,11 +1,12 @@
 """A cluster prepared like Supabase's, projects in it with and without a website's tables, and `supabase db push`.
 
 The website's tables have the shapes of the project that the deployment checklist was written for. Not imitated:
-supautils, safeupdate, and PostgreSQL 16's rules for roles."""
+supautils and safeupdate. `make postgresql` runs it on versions with PostgreSQL 16's rules for roles."""
 
 import re
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 
@@ -56,13 +57,23 @@ class SupabaseCluster(Cluster):
         self.database("postgres").run((SCRIPTS / "roles.sql").read_text())
         self.databases = count(1)
 
+    @cached_property
+    def has_contributed_extensions(self):
+        """False for PostgreSQL from PyPI. Leadpipe's migrations use none of them; a project has them installed."""
+        return self.database("postgres").count("pg_available_extensions", "name = 'pgcrypto'") == 1
+
     def project(self, start):
         """A database prepared as `start` describes, for the role postgres."""
         name = f"project{next(self.databases)}"
         self.database("postgres").run(f"create database {name} owner postgres")
         # A database setting applies to connections made from now on.
         self.database("postgres").run(f"alter database {name} set statement_timeout = '2min'")
-        self.database(name).run((SCRIPTS / "database.sql").read_text())
+        script = (SCRIPTS / "database.sql").read_text()
+        if not self.has_contributed_extensions:
+            script = re.sub(r"^create extension .*;\n", "", script, flags=re.MULTILINE)
+            # All that the website uses of them.
+            script += "create function extensions.uuid_generate_v4() returns uuid language sql as 'select gen_random_uuid()';"
+        self.database(name).run(script)
         project = self.database(name, "postgres")
         if start.new_privileges:
             project.run((SCRIPTS / "new_privileges.sql").read_text())
@@ -137,9 +148,10 @@ def schema(database):
 
 
 def _ours(key, lines):
-    """The lines of an object without those that the website added."""
+    """The lines of an object without those that the website added. From version 18 on, NOT NULL has a name, which an
+    older column keeps; pg_dump writes the unusual ones."""
     site = SITE_COLUMNS.get(key.removeprefix("TABLE public."), ())
-    return [line for line in lines if line != SITE_GRANT and line.split()[0].strip('"') not in site]
+    return [re.sub(r" CONSTRAINT \S+ NOT NULL", " NOT NULL", line) for line in lines if line != SITE_GRANT and line.split()[0].strip('"') not in site]
 
 
 def _is_site(key):

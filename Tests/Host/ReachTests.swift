@@ -65,6 +65,21 @@ import Wire
     #expect(Set(reach(settings).ports).sorted() == ports)
   }
 
+  @Test("does not reach the project, nor have its key, if there is a database URL") func replaced() {
+    let description = Description(
+      name: "x", kind: .step, summary: "",
+      environment: [
+        Setting("DATABASE_URL", unless: ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"], leadsTo: .database),
+        Setting("SUPABASE_URL", leadsTo: .webAddress), Setting("SUPABASE_SERVICE_ROLE_KEY"),
+      ], input: .init([:]), output: .init([:]))
+    let project = ["SUPABASE_URL": "https://ref.supabase.co", "SUPABASE_SERVICE_ROLE_KEY": "k", "OTHER": "kept"]
+    #expect(description.needed(project) == project)
+    #expect(description.needed(project.merging(["DATABASE_URL": ""]) { $1 })["SUPABASE_URL"] != nil)
+    let both = description.needed(project.merging(["DATABASE_URL": "postgresql://u@h:6543/d"]) { $1 })
+    #expect(both == ["DATABASE_URL": "postgresql://u@h:6543/d", "OTHER": "kept"])
+    #expect(Set(Reach(description.destinations, both).ports) == [53, 6543])
+  }
+
   @Test("reaches the worker's Unix socket") func wake() {
     #expect(reach(["LEADPIPE_WAKE": "/run/wake.sock"]) == Reach(hasLocalSockets: true))
   }

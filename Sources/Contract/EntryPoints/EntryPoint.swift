@@ -38,7 +38,9 @@ extension Handler {
   /// Serves requests in the way that the arguments or the environment select, then exits with the exit status of the
   /// contract. The process drops its rights before it reads any outside input.
   package func run() -> Never {
-    let environment = processEnvironment()
+    let given = processEnvironment()
+    let environment = description.needed(given)
+    for name in given.keys where environment[name] == nil { forget(name) }
     let entryPoint = EntryPoint(arguments: CommandLine.arguments, environment: environment)
     let log = Log(environment)
     confine(environment, entryPoint, log)
@@ -64,6 +66,12 @@ extension Handler {
       _ = StandardError.write(description.complaint(about: words.first(where: description.mustBeOnStdin) ?? word))
       exit(ExitStatus.usage)
     }
+  }
+
+  /// Removes a variable from this process, and its value from the memory that the process was started with.
+  private func forget(_ name: String) {
+    if let value = getenv(name) { memset(value, 0, strlen(value)) }
+    unsetenv(name)
   }
 
   /// Drops the rights that this process does not need before it reads outside input. Writing to a broken pipe then

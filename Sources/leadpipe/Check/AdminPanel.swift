@@ -18,7 +18,9 @@ extension CheckGroup {
       ? .passed("200, \(reply.body.count) bytes")
       : .failed(
         "/admin: \(describe(reply))",
-        fix: "set PANEL_DIR to the folder of the panel's files, or unset it; a proxy in front must pass /admin on")
+        fix:
+          "start the gateway without PANEL=off; set PANEL_DIR to the folder of the panel's files, or unset it; a proxy in "
+          + "front must pass /admin on")
   }
 
   private static let login = CheckItem(

@@ -6,22 +6,19 @@ struct CheckItem: Sendable {
   let promise: String
   /// What is done to find out, for `--dry-run`.
   let action: String
-  /// The items that must be fulfilled. If one is not, this item is not examined, so that only the cause is reported.
+  /// The items that must be fulfilled. If one is not, this item is not examined, so that only the cause is reported. An
+  /// item that this command cannot see is no reason to leave this one out.
   let needs: [String]
-  /// The items that must not have failed. A login may lack the right to examine one, which is no reason to leave this
-  /// item out.
-  let unlessFailed: [String]
   let examine: @Sendable (CheckRun) -> Finding
 
   init(
     _ id: String, _ promise: String, doing action: String, needs: [String] = [],
-    unlessFailed: [String] = [], examine: @escaping @Sendable (CheckRun) -> Finding
+    examine: @escaping @Sendable (CheckRun) -> Finding
   ) {
     self.id = id
     self.promise = promise
     self.action = action
     self.needs = needs
-    self.unlessFailed = unlessFailed
     self.examine = examine
   }
 
@@ -31,10 +28,8 @@ struct CheckItem: Sendable {
     let finding: Finding =
       if Interruption.isRequested, id != TestLead.removal {
         .skipped("interrupted")
-      } else if let cause = (needs + unlessFailed).first(where: { run.findings[$0]?.hasFailed == true }) {
-        .skipped("not examined, because \(cause) is ✗")
-      } else if let cause = needs.first(where: { run.findings[$0]?.hasPassed == false }) {
-        .skipped("needs \(cause)")
+      } else if let cause = needs.first(where: { run.findings[$0]?.letsOthersPass == false }) {
+        .skipped(run.findings[cause]?.hasFailed == true ? "not examined, because \(cause) is ✗" : "needs \(cause)")
       } else {
         examine(run)
       }

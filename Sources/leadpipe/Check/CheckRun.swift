@@ -90,8 +90,9 @@ final class CheckRun {
   /// Asks the database. A failure to ask is itself the finding.
   func asking(_ body: (Database) throws(StoreFailure) -> Finding) -> Finding {
     guard let database else {
-      return .skipped(
-        rest == nil ? "no database in the settings" : "cannot be seen by REST: run this command with DATABASE_URL")
+      return rest == nil
+        ? .skipped("no database in the settings")
+        : .unseen("cannot be seen by REST: run this command with DATABASE_URL")
     }
     do throws(StoreFailure) { return try body(database) } catch { return Self.finding(error) }
   }
@@ -99,7 +100,7 @@ final class CheckRun {
   /// What a failed question to the database means. A login without the right to ask is no fault of the deployment.
   static func finding(_ failure: StoreFailure) -> Finding {
     if case .refused("42501", let message, _) = failure {
-      return .skipped("the login in DATABASE_URL may not find out: \(message)")
+      return .unseen("the login in DATABASE_URL may not find out: \(message)")
     }
     return .failed(
       "the database: \(describe(failure))", fix: "see what the database's log says, and run this command again")

@@ -20,7 +20,9 @@ extension CheckGroup {
         : .failed(
           "\(count) are not processed, the oldest for \(oldest) s",
           fix:
-            "see that a worker runs, and why they wait: `leadpipe channel list`, `leadpipe delivery list --status waiting`"
+            "see that a worker runs, and why they wait: `leadpipe channel list`, `leadpipe delivery list --status waiting`; "
+            + "fix the cause, then `leadpipe delivery retry ID` sends one at once, and `leadpipe channel resume NAME` ends "
+            + "a pause"
         )
     }
   }

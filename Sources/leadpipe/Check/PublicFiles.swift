@@ -80,7 +80,7 @@ enum PublicFiles {
   }
 
   /// Recognises a service key of any project: `sb_secret_…`, or a token (RFC 7519) for the role service_role.
-  private static func serviceKey(in text: [UInt8]) -> String? {
+  static func serviceKey(in text: [UInt8]) -> String? {
     let name = "a service key"
     if text.firstRange(of: Array("sb_secret_".utf8)) != nil { return name }
     let isOfToken = { (byte: UInt8) in

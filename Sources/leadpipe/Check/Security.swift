@@ -126,8 +126,22 @@ extension CheckGroup {
   }
 
   private static let leastPrivilege = CheckItem(
-    "security.service-key", "no process has more rights than its job needs", doing: "looks for the service key"
+    "security.service-key", "no process has more rights than its job needs",
+    doing: "looks for the service key, also in the variables that the build of a site makes public"
   ) { run in
+    let key = run.environment["SUPABASE_SERVICE_ROLE_KEY"]
+    let published = run.environment.keys.sorted().first { name in
+      let value = run.environment[name] ?? ""
+      return ["VITE_", "NEXT_PUBLIC_", "REACT_APP_"].contains(where: name.hasPrefix)
+        && (value == key || PublicFiles.serviceKey(in: Array(value.utf8)) != nil)
+    }
+    if let published {
+      return .failed(
+        "\(published) is a service key: the build of the site gives it to every visitor",
+        fix:
+          "set \(published) to the anon or publishable key, and build the site again; make a new service key, because "
+          + "anyone may have read this one")
+    }
     if run.environment["SUPABASE_SERVICE_ROLE_KEY"] == nil {
       return run.hasDatabase ? .passed("no service key in the settings") : .skipped("examined from outside")
     }
@@ -136,8 +150,8 @@ extension CheckGroup {
     }
     return run.environment["DATABASE_URL"] == nil
       ? .skipped(
-        "with the service key in place of DATABASE_URL, every handler has all rights: the documented exception to least "
-          + "privilege (docs/how-to/deploy-on-supabase.md)")
+        "with the service key in place of a login, every handler of its class has all rights: the documented exception "
+          + "to least privilege (docs/how-to/deploy-on-supabase.md)")
       : .passed("no process gets SUPABASE_SERVICE_ROLE_KEY, because DATABASE_URL is set")
   }
 

@@ -23,7 +23,7 @@ extension CheckGroup {
           if run.testLead.isAccepted, reply["own"]?.bool != true {
             return .failed(
               "the test lead \(run.testLead.id.text) is not in this database, so it was not removed",
-              fix: "run `leadpipe check` with the DATABASE_URL of the instance at \(run.base)")
+              fix: "run `leadpipe check` with the DATABASE_URL, or SUPABASE_URL, of the instance at \(run.base)")
           }
           let count = reply["removed"]?.integer ?? 0
           return run.testLead.mayExist || count > 0
