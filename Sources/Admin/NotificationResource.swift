@@ -19,6 +19,9 @@ package enum NotificationResource {
     "type": "object", "required": ["id", "eventId", "channel", "recipient", "status", "state", "tries", "createdAt"],
     "properties": [
       "id": Schema.uuid, "eventId": Schema.uuid, "eventType": ["type": "string"], "conversationId": Schema.perhapsUUID,
+      "customerName": [
+        "type": ["string", "null"], "description": "the name in the conversation now; null without a conversation",
+      ],
       "channel": ["type": "string"], "recipient": ["type": "string"], "subject": Schema.perhapsText,
       "status": ["enum": .array(statuses.map(JSON.string))],
       "state": ["enum": .array(states.map(JSON.string)), "description": "more detailed than status"],

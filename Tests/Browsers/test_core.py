@@ -80,6 +80,7 @@ def test_merges_with_another_agent(browser, instance, leads):
     lead = leads.make("Merged", notes="before")
     browser.open(f"{origin(instance)}/admin/conversations/{lead}")
     browser.find("h1", "Merged")
+    browser.click(".fact-notes [aria-keyshortcuts=n] + button")
     browser.fill(".fact-notes textarea", " and mine")
     leads.patch(lead, notes="theirs")
     browser.find(".offer", "theirs")

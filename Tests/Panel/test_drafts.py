@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 def opened_at(opened, lead, **how):
     page = opened(f"/admin/conversations/{lead}", **how)
+    page.get_by_role("button", name="Edit notes").click()
     return page, page.get_by_label("Notes", exact=True)
 
 

@@ -141,6 +141,7 @@ def test_conversation_follows_a_new_message(opened, leads):
 def test_merges_a_change_of_another_admin(opened, leads):
     lead = leads.make("Two Admins", notes="before")
     page = opened(f"/admin/conversations/{lead}")
+    page.get_by_role("button", name="Edit notes").click()
     notes = page.get_by_label("Notes", exact=True)
     expect(notes).to_have_value("before")
     notes.fill("mine")
@@ -153,6 +154,7 @@ def test_merges_a_change_of_another_admin(opened, leads):
 def test_shows_three_values_after_a_lost_race(opened, leads):
     lead = leads.make("Lost Race", notes="before")
     page = opened(f"/admin/conversations/{lead}")
+    page.get_by_role("button", name="Edit notes").click()
     notes = page.get_by_label("Notes", exact=True)
     expect(notes).to_have_value("before")
     # The page must not hear of the other change before it saves.

@@ -40,7 +40,7 @@ def test_ended_session_keeps_what_was_typed(opened, origin, leads):
     again = page.get_by_role("dialog", name="Your session has ended")
     again.get_by_label("Key").fill(KEY)
     again.get_by_role("button", name="Log in").click()
-    expect(page.get_by_label("Notes", exact=True)).to_have_value("A note that must not be lost")
+    expect(page.locator(".fact-notes p.text")).to_have_text("A note that must not be lost")
     expect(page.get_by_text("Note saved")).to_be_visible()
     assert leads.get(lead)["notes"] == "A note that must not be lost"
 

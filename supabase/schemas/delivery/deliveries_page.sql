@@ -63,8 +63,10 @@ begin
       else leadpipe.row_cursor(v_list, v_end.created_at, v_end.id) end)
     || jsonb_build_object('data', (
       select coalesce(jsonb_agg(leadpipe.delivery_document(to_jsonb(d))
-        || jsonb_build_object('eventType', e.event_type, 'subject', d.subject) order by d.created_at desc, d.id desc), '[]')
+        || jsonb_build_object('eventType', e.event_type, 'subject', d.subject, 'customerName', c.customer_name)
+        order by d.created_at desc, d.id desc), '[]')
       from public.notification_logs d join public.lead_events e on e.id = d.lead_event_id
+      left join public.conversations c on c.id = d.conversation_id
       where d.id = any (v_found[:v_page.size])));
 end
 $$;

@@ -5,6 +5,7 @@ import { bind, start as startKeys } from './lib/keys.js';
 import { chooseLanguage, currentLanguage, preferredLanguage, setLanguage, t } from './lib/i18n.js';
 import { fill, h, icon, setAttribute } from './lib/dom.js';
 import * as actions from './lib/actions.js';
+import * as bulk from './lib/bulk.js';
 import * as drafts from './lib/drafts.js';
 import * as live from './lib/live.js';
 import * as router from './lib/router.js';
@@ -125,7 +126,8 @@ function frame() {
         h('p', { class: 'who' }, h('bdi', { dir: 'auto' }, agent?.name ?? name),
           h('button', { type: 'button', class: 'icon-button', 'aria-label': t('logout'), onClick: logOut },
           icon('exit', true))))),
-    h('div', { class: 'page' }, bannerNode, offlineBar, outlet));
+    // Both have a place of their own, so that nothing moves when they come and go.
+    h('div', { class: 'page' }, h('div', { class: 'strip' }, bannerNode, offlineBar), outlet));
   life.add(bind('global', [
     ...menu.map(([view, , key]) => ({ key, label: t(`nav.${view}`), group: 'go', run: () =>
       router.navigate(`/admin/${view}`) })),
@@ -231,6 +233,7 @@ function leave() {
   live.stop();
   router.forget();
   actions.forget();
+  bulk.forget();
   onUnauthorized(null);
   for (const [one, empty] of [[session, null], [agents, []], [urgent,
     { rows: [], total: 0, at: null }]]) one.set(empty);

@@ -1,7 +1,6 @@
 // Changes of leads: shown at once, rolled back if they fail, undone by Z, and merged if another agent was quicker.
 import { api, connection, isAbort } from './api.js';
 import { label, list, number, t } from './i18n.js';
-import { onEvent } from './live.js';
 import { agents, may, session } from './store.js';
 import { dateTime, now } from './time.js';
 import { choose, confirm } from '../parts/dialogs.js';
@@ -69,23 +68,10 @@ export async function undoLast() {
   }
 }
 
-export const forget = () => {
-  stack.length = 0;
-  told.clear();
-};
+export const forget = () => { stack.length = 0; };
 
-// The latest rows that the feed told, so that the undo of a bulk change leaves alone what others have changed since.
-const told = new Map();
-onEvent(({ data }) => {
-  const row = data?.conversation;
-  if (!row) return;
-  told.delete(row.id);
-  told.set(row.id, row);
-  if (told.size > 1000) told.delete(told.keys().next().value);
-});
-
-/** The order in which a value is compared: lists by their members. */
-const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+/** Compares two values: lists by their members. */
+export const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 
 async function latest(id) {
   const { data, etag } = await api('GET', path(id));
@@ -244,49 +230,4 @@ async function undoAssign(before, given) {
     : await api('DELETE', `${path(before.id)}/assign`, { etag: lead.etag });
   adopt(lead, data.conversation, etag);
   return t('undo.done');
-}
-
-/**
- * Applies one change to many rows. Returns the ids that failed. The undo sends one call for each old value and restores
- * only rows that nobody has changed since.
- */
-export async function changeMany(rows, fields, { text, force = false } = {}) {
-  const { data } = await api('POST', '/api/admin/conversations/bulk',
-    { body: { ids: rows.map(row => row.id), change: { ...fields, ...force ? { force } : {} } } });
-  const failed = new Map(data.results.filter(result => result.status !== 200).map(result => [result.id, result]));
-  const changed = rows.filter(row => data.results.some(result => result.id === row.id && result.changed));
-  const undo = () => undoMany(changed, fields);
-  const count = rows.length - failed.size;
-  const [first] = failed.values();
-  done(failed.size ? t('bulk.partly', { done: text(count), count: failed.size, reason: first.error ?? '' })
-    : text(count),
-    changed.length ? undo : null);
-  return failed;
-}
-
-const STORED = { agentId: 'assignedAgentId' };
-
-async function undoMany(rows, fields) {
-  const groups = new Map();
-  const isStill = row => !told.has(row.id) || Object.keys(fields).every(field =>
-    field === 'addTags' || field === 'removeTags'
-      || same(told.get(row.id)[STORED[field] ?? field], fields[field]));
-  for (const row of rows.filter(isStill)) {
-    const old = {};
-    for (const field of Object.keys(fields)) {
-      if (field === 'addTags') old.removeTags = fields.addTags.filter(tag => !row.tags.includes(tag));
-      else if (field === 'removeTags') old.addTags = fields.removeTags.filter(tag => row.tags.includes(tag));
-      else old[field] = row[STORED[field] ?? field] ?? null;
-    }
-    const key = JSON.stringify(old);
-    if (!groups.has(key)) groups.set(key, { old, ids: [] });
-    groups.get(key).ids.push(row.id);
-  }
-  let restored = 0;
-  for (const { old, ids } of groups.values()) {
-    const body = { ids, change: { ...old, ...old.agentId ? { force: true } : {} } };
-    const { data } = await api('POST', '/api/admin/conversations/bulk', { body });
-    restored += data.results.filter(result => result.status === 200).length;
-  }
-  return t('undo.many', { count: restored });
 }

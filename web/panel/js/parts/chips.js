@@ -53,9 +53,9 @@ export const phone = value => h('bdi', { dir: 'ltr', class: 'tabular' }, value);
 /** The name of a customer, or what is known instead. */
 export const nameOf = row => row.customerName || row.customerPhone || row.customerEmail || t('lead.unnamed');
 
-/** "buy · JVC · 2M" */
-export const wants = row => [row.intent && label('intent', row.intent), row.propertyType, row.preferredArea,
-  row.budget].filter(Boolean);
+/** "2M · buy · JVC": the amount first, so that it is never what is cut off. */
+export const wants = row => [row.budget, row.intent && label('intent', row.intent), row.propertyType,
+  row.preferredArea].filter(Boolean);
 
 /** A sentence and one action, for a list without rows. */
 export const emptyState = (text, action) => h('div', { class: 'state' }, icon('inbox'), h('p', null, text), action);

@@ -92,9 +92,10 @@ export async function choose({ title, text, at, rows }) {
 /**
  * Lets the visitor pick one of `items`: [{id, label, more, keys}] by typing a part of it. Returns the item, or
  * undefined. `create(text)` may return an item for a text that is not in the list. `later` is a promise of newer items,
- * which take the place of the first ones.
+ * which take the place of the first ones. `foot(close)` returns what stands below the list.
  */
-export async function pick({ title, items, placeholder, empty = t('pick.none'), create = null, later = null }) {
+export async function pick({ title, items, placeholder, empty = t('pick.none'), create = null, later = null,
+  foot = null }) {
   const listId = `pick-${counter += 1}`;
   let shown = [];
   let active = 0;
@@ -137,6 +138,8 @@ export async function pick({ title, items, placeholder, empty = t('pick.none'), 
     if (shown[active] && !shown[active].isDisabled) box.close(shown[active]);
   } }, field, list, status);
   const box = modal({ title, body: form, size: 'narrow' });
+  const below = foot ? [foot(item => box.close(item))].flat().filter(Boolean) : [];
+  if (below.length) form.append(h('div', { class: 'chips' }, below));
   update();
   field.focus();
   later?.then(newer => {

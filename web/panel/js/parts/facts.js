@@ -9,8 +9,11 @@ import { dateTime, now } from '../lib/time.js';
 import { nameOf, phone } from './chips.js';
 import { toast } from './toast.js';
 
-/** Returns {node, update(row, isPending), end()}. `assign()` and `status()` open their dialogs. */
-export function factsPanel({ lead, assign, status }) {
+/**
+ * Returns {node, update(row, isPending), end()}. `assign()` and `status()` open their dialogs, `note()` the field for a
+ * new note.
+ */
+export function factsPanel({ lead, assign, status, note }) {
   const life = scope();
   const line = (name, ...inside) => h('div', { class: `fact fact-${name}` }, h('dt', null, t(`field.${name}`)),
     h('dd', null, inside));
@@ -31,8 +34,7 @@ export function factsPanel({ lead, assign, status }) {
     onKeydown: event => { if (event.key === 'Enter' || event.key === ',') { event.preventDefault(); saveTag(); } } });
   const value = textField('conversionValue', h('input', { type: 'text', inputmode: 'decimal', autocomplete: 'off',
     'aria-label': t('field.conversionValue'), dir: 'ltr' }));
-  const notes = textField('notes', h('textarea', { rows: '4', maxlength: '20000', 'aria-label': t('field.notes'),
-    dir: 'auto' }));
+  const notes = notesField();
   const known = h('dl', { class: 'facts-list' });
   const others = h('section', { class: 'others', hidden: true });
   const node = h('div', { class: 'facts-inside' },
@@ -43,8 +45,35 @@ export function factsPanel({ lead, assign, status }) {
       line('conversionValue', value.node), line('notes', notes.node)),
     h('h2', { class: 'small-title' }, t('lead.known')), known, others);
 
+  // New notes are written below the messages only. Here they are read, and corrected after a click.
+  function notesField() {
+    const text = h('p', { class: 'text', dir: 'auto' });
+    const [add, edit] = [['note.add', note, 'n'], ['note.edit', () => show(true)]].map(([key, run, keys]) =>
+      h('button', { type: 'button', class: 'button small', 'aria-keyshortcuts': keys, onClick: run }, t(key)));
+    const area = h('textarea', { rows: '4', maxlength: '20000', 'aria-label': t('field.notes'), dir: 'auto' });
+    const inside = textField('notes', area, () => show(false));
+    const calm = h('div', { class: 'stack' }, text, h('div', { class: 'chips' }, add, edit));
+    inside.node.hidden = true;
+    function show(isEdited) {
+      if (inside.node.hidden !== isEdited) return;
+      const hadFocus = inside.node.contains(document.activeElement);
+      inside.node.hidden = !isEdited;
+      calm.hidden = isEdited;
+      if (isEdited) area.focus(); else if (hadFocus) edit.focus();
+    }
+    area.addEventListener('blur', () => { if (!inside.isDirty()) show(false); });
+    return { node: h('div', null, calm, inside.node), buttons: [add, edit], update(row) {
+      inside.update(row);
+      setText(text, row.notes || t('note.none'));
+      setAttribute(text, 'class', row.notes ? 'text' : 'text secondary');
+      edit.hidden = !row.notes;
+      // A draft, or what is typed while a colleague's change arrives.
+      if (inside.isDirty() && inside.node.hidden) { inside.node.hidden = false; calm.hidden = true; }
+    } };
+  }
+
   // A text that is saved with its button or on leaving. If the server's value changes meanwhile, a line offers it.
-  function textField(name, control) {
+  function textField(name, control, closed = () => {}) {
     const offer = h('p', { class: 'offer', hidden: true });
     const saveButton = h('button', { type: 'button', class: 'button small', hidden: true, onClick: () => save() },
       t('save'));
@@ -62,6 +91,7 @@ export function factsPanel({ lead, assign, status }) {
         keep(lead.row.id, name, '');
         offer.hidden = true;
         show();
+        closed();
         return;
       }
       const typed = control.value;
@@ -77,6 +107,7 @@ export function factsPanel({ lead, assign, status }) {
       }
       offer.hidden = true;
       show();
+      if (!isDirty()) closed();
     }
     function parsed() {
       const text = control.value.trim();
@@ -94,7 +125,7 @@ export function factsPanel({ lead, assign, status }) {
       if (event.key === 'Enter' && (event.ctrlKey || event.metaKey
         || control.type === 'text')) { event.preventDefault(); save(); }
       if (event.key === 'Escape') { event.preventDefault(); control.value = base ?? ''; keep(lead.row.id, name,
-        ''); show(); control.blur(); }
+        ''); show(); closed(); control.blur(); }
     });
     let isFollowed = false;
     const take = theirs => {
@@ -102,7 +133,7 @@ export function factsPanel({ lead, assign, status }) {
       control.value = theirs;
       keep(lead.row.id, name, '');
     };
-    return { node: h('div', { class: 'text-field' }, control, offer, saveButton), control, update(row) {
+    return { node: h('div', { class: 'text-field' }, control, offer, saveButton), isDirty, update(row) {
       if (isSaving) return;
       const theirs = String(row[name] ?? '');
       if (!isFollowed) {
@@ -231,7 +262,9 @@ export function factsPanel({ lead, assign, status }) {
     const reason = obstacle();
     for (const control of [quality, score, addTag,
       ...tags.querySelectorAll('button')]) control.disabled = reason !== null;
-    for (const control of [statusButton, agentButton]) setAttribute(control, 'aria-disabled', reason ? 'true' : null);
+    for (const control of [statusButton, agentButton, ...notes.buttons]) {
+      setAttribute(control, 'aria-disabled', reason ? 'true' : null);
+    }
     setAttribute(node, 'title', reason);
   }
   life.add(connection.subscribe(() => { if (current) allow(); }));

@@ -1,18 +1,55 @@
-// Dialogs with a form of their own: status, follow-up, assign, tags, log-in, export, and the sheet of keys.
-import { agents, me, session } from '../lib/store.js';
+// Dialogs with a form of their own: status, follow-up, log-in and export.
+import { session } from '../lib/store.js';
 import { announce } from '../lib/live.js';
 import { api, openSession } from '../lib/api.js';
 import { describe } from '../lib/actions.js';
-import { fill, h, icon } from '../lib/dom.js';
+import { fill, h, icon, setAttribute } from '../lib/dom.js';
 import { amount, label, number, t } from '../lib/i18n.js';
 import { addDays, clock, instant, localDay, localInput, now, zone } from '../lib/time.js';
-import { buttons, modal, pick } from './dialogs.js';
+import { buttons, modal } from './dialogs.js';
 
 export const field = (text, control, hint) => h('label', { class: 'field' }, h('span', null, text), control,
   hint && h('small', { class: 'secondary' }, hint));
 
 export const select = (values, chosen, text, properties) => h('select', properties,
   values.map(value => h('option', { value, selected: value === chosen }, text(value))));
+
+/** What says that fields with a star must be filled in; only forms with it show the stars. */
+export const needs = () => h('p', { class: 'secondary needs' }, t('form.needs'));
+
+const WRONG = { required: 'required', blank: 'required', invalid_email: 'email', invalid_phone: 'phone',
+  invalid_length: 'length', agent_email_taken: 'taken' };
+const nameOfField = control => control.closest('label')?.querySelector('span')?.textContent ?? control.name;
+
+// Says beside a field what is wrong, with the name of the field, until it is changed.
+function mark(control, text) {
+  const id = `fault-${control.name}`;
+  control.form.querySelector(`#${id}`)?.remove();
+  (control.closest('label') ?? control).after(h('p', { class: 'fault field-fault', id },
+    `${nameOfField(control)}: ${text}`));
+  setAttribute(control, 'aria-invalid', 'true');
+  setAttribute(control, 'aria-describedby', id);
+  control.addEventListener('input', () => {
+    control.form.querySelector(`#${id}`)?.remove();
+    for (const name of ['aria-invalid', 'aria-describedby']) setAttribute(control, name, null);
+  }, { once: true });
+}
+
+function why(control) {
+  const { valueMissing, badInput, rangeUnderflow, rangeOverflow, typeMismatch } = control.validity;
+  if (valueMissing) return t('fault.required');
+  if (badInput || rangeUnderflow || rangeOverflow) return t('fault.range', { min: Number(control.min),
+    max: Number(control.max) });
+  return t(typeMismatch && control.type === 'email' ? 'fault.email' : 'fault.length');
+}
+
+/** Reports whether all fields are filled in well. Otherwise says beside each what is wrong, and goes to the first. */
+export function isFilled(form) {
+  const wrong = [...form.elements].filter(control => control.willValidate && !control.validity.valid);
+  for (const control of wrong) mark(control, why(control));
+  wrong[0]?.focus();
+  return wrong.length === 0;
+}
 
 /** Disables a form while `work` runs and shows its problem beside the fields. Returns whether it succeeded. */
 export async function submit(form, fault, work) {
@@ -21,29 +58,19 @@ export async function submit(form, fault, work) {
   fill(fault);
   try { await work(); return true; } catch (problem) {
     if (!('status' in problem)) console.error(problem);
-    fill(fault, describe(problem), problem.requestId && h('small', { class: 'secondary' }, ' ',
+    const details = problem.details?.length ? problem.details
+      : [{ path: problem.code === 'agent_email_taken' && 'email', code: problem.code }];
+    const beside = details.filter(({ path }) => path && form.elements.namedItem(path));
+    for (const { path, code, message } of beside) {
+      const control = form.elements.namedItem(path);
+      const text = control.type === 'tel' ? 'phone' : WRONG[code];
+      mark(control, text ? t(`fault.${text}`) : message);
+    }
+    if (beside.length === details.length) form.elements.namedItem(beside[0].path).focus();
+    else fill(fault, describe(problem), problem.requestId && h('small', { class: 'secondary' }, ' ',
       t('error.request', { id: problem.requestId })));
-    for (const detail of problem.details ?? []) form.elements.namedItem(detail.path)?.setAttribute('aria-invalid',
-      'true');
     return false;
   } finally { button.disabled = false; }
-}
-
-/** Lets the visitor pick an agent. Returns the agent, null for nobody, undefined if the dialog was closed. */
-export async function pickAgent({ count = 1, hasNobody = true } = {}) {
-  // The dialog opens at once, so that what is typed next reaches it; new agents and numbers follow.
-  const fresh = api('GET', '/api/admin/agents', { kind: 'agents' }).then(({ data }) => agents.set(data.data), () => {});
-  if (!agents.get().length) await fresh;
-  const items = () => {
-    const rows = agents.get().map(agent => ({ id: agent.id, agent, label: agent.name, icon: 'person',
-      more: [label('agentStatus', agent.status),
-        t('agent.load', { open: agent.openConversations, most: agent.maxCapacity })].join(' · ') }));
-    rows.sort((a, b) => (b.id === me()) - (a.id === me()));
-    return hasNobody ? [...rows, { id: 'none', agent: null, label: t('agent.nobody'), icon: 'none' }] : rows;
-  };
-  const item = await pick({ title: t('assign.title', { count }), items: items(), placeholder: t('assign.search'),
-    empty: t('agents.empty'), later: fresh.then(items) });
-  return item?.agent;
 }
 
 const STATUS_KEYS = { n: 'new', p: 'in-progress', c: 'completed', l: 'lost', v: 'converted', s: 'spam' };

@@ -5,6 +5,7 @@ import { label, t } from '../lib/i18n.js';
 import { dateTime } from '../lib/time.js';
 import { obstacle, report } from '../lib/actions.js';
 import { emptyState, errorState, loading } from './chips.js';
+import { channelName, reasonNode } from './reasons.js';
 import { toast } from './toast.js';
 
 // A list that is read by pages into `body`, with "more" at its end. Returns {update()}, which reads its start again.
@@ -84,9 +85,9 @@ export function deliveriesTab(body, id) {
     name: t('leadTab.deliveries'), empty: t('deliveries.emptyLead'),
     item: delivery => h('li', { class: `entry delivery ${delivery.state}` },
       icon(DELIVERY_ICONS[delivery.state] ?? 'clock'),
-      h('div', null, h('p', null, h('strong', null, delivery.channel), ' · ', deliveryText(delivery)),
-        delivery.subject && h('p', { dir: 'auto' }, delivery.subject), delivery.reason
-          && h('p', { class: 'text', dir: 'auto' }, delivery.reason),
+      h('div', null, h('p', null, h('strong', null, channelName(delivery.channel)), ' · ', deliveryText(delivery)),
+        h('p', { dir: 'auto' }, delivery.subject ?? label('event', delivery.eventType)),
+        delivery.reason && h('p', { class: 'text' }, reasonNode(delivery)),
         h('p', { class: 'secondary' }, h('bdi', { dir: 'ltr' }, delivery.recipient), ' · ',
           t('delivery.tries', { count: delivery.tries }), ' · ',
           h('time', { datetime: delivery.sentAt ?? delivery.createdAt },

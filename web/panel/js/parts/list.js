@@ -128,10 +128,12 @@ export function selectionBar({ onAction, onAll, onClear }) {
 
 /** "3 new: show", or without new rows "2 no longer match: update". */
 export function pill(show) {
-  const node = h('button', { type: 'button', class: 'pill', hidden: true, onClick: show });
+  const button = h('button', { type: 'button', class: 'pill', onClick: show });
+  // Without a height of its own, so that the list stays where it is.
+  const node = h('div', { class: 'pill-place', hidden: true }, button);
   return { node, update(count, stale) {
     node.hidden = count + stale === 0;
-    if (!node.hidden) fill(node, icon(count ? 'up' : 'refresh'), count ? t('inbox.new', { count })
+    if (!node.hidden) fill(button, icon(count ? 'up' : 'refresh'), count ? t('inbox.new', { count })
       : t('inbox.old', { count: stale }), h('kbd', null, '.'));
   } };
 }

@@ -1,4 +1,4 @@
-// The messages of a lead. It opens at the first one that waits, and follows new ones only near its end.
+// The messages of a lead. It opens at the last one, and follows new ones only near its end.
 import { fill, h, render, setText } from '../lib/dom.js';
 import { label, t } from '../lib/i18n.js';
 import { clock, dateTime, day, localDay } from '../lib/time.js';
@@ -8,7 +8,7 @@ import { report } from '../lib/actions.js';
 const MOST = 1000;
 const NEAR = 80;
 
-/** Shows the messages of `lead` in `body`. Returns {update(), end()}. */
+/** Shows the messages of `lead` in `body`, at their end. Returns {update(), end()}. */
 export function thread(body, lead, openedAt) {
   const list = h('ol', { class: 'thread', 'aria-label': t('leadTab.messages') });
   const older = h('button', { type: 'button', class: 'button small center',
@@ -20,9 +20,21 @@ export function thread(body, lead, openedAt) {
   let shown = 0;
   fill(body, box, jump);
 
-  const isNearEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
-  function toEnd() { box.scrollTop = box.scrollHeight; jump.hidden = true; }
-  box.addEventListener('scroll', () => { if (isNearEnd()) jump.hidden = true; });
+  // On phones the page scrolls, not the box.
+  const page = document.scrollingElement;
+  const scroller = () => getComputedStyle(box).overflowY === 'visible' ? page : box;
+  const isNearEnd = () => {
+    const { scrollHeight, scrollTop, clientHeight } = scroller();
+    return scrollHeight - scrollTop - clientHeight < NEAR;
+  };
+  let wasNear = true;
+  function toEnd() { const one = scroller(); one.scrollTop = one.scrollHeight; jump.hidden = true; wasNear = true; }
+  const scrolled = () => { wasNear = isNearEnd(); if (wasNear) jump.hidden = true; };
+  box.addEventListener('scroll', scrolled);
+  addEventListener('scroll', scrolled);
+  // A composer that grows with its text must not cover the last message.
+  const sizes = new ResizeObserver(() => { if (wasNear && scroller() === box) toEnd(); });
+  sizes.observe(box);
 
   function rows() {
     const result = [];
@@ -57,13 +69,13 @@ export function thread(body, lead, openedAt) {
   }
 
   function update() {
-    const wasNear = isNearEnd();
+    const isNear = isNearEnd();
     const count = lead.row.messages?.length ?? 0;
     render(list, rows(), make, patch);
     if (shown && count > shown) {
-      if (wasNear) toEnd(); else { jump.hidden = false; setText(jump, t('thread.more', { count: count - shown })); }
+      if (isNear) toEnd(); else { jump.hidden = false; setText(jump, t('thread.more', { count: count - shown })); }
     }
-    if (!jump.hidden && wasNear) jump.hidden = true;
+    if (!jump.hidden && isNear) jump.hidden = true;
     shown = count;
   }
 
@@ -82,15 +94,15 @@ export function thread(body, lead, openedAt) {
       } while (cursor);
       earlier = found;
       older.hidden = true;
-      const height = box.scrollHeight;
+      const one = scroller();
+      const height = one.scrollHeight;
       update();
-      box.scrollTop += box.scrollHeight - height;
+      one.scrollTop += one.scrollHeight - height;
     } catch (problem) { if (!isAbort(problem)) report(problem); }
     older.disabled = false;
   }
 
   update();
-  const first = list.querySelector('.is-waiting');
-  if (first) box.scrollTop = Math.max(0, first.offsetTop - 48); else toEnd();
-  return { update };
+  toEnd();
+  return { update, end() { sizes.disconnect(); removeEventListener('scroll', scrolled); } };
 }

@@ -4,7 +4,7 @@ import { api, isAbort } from '../lib/api.js';
 import { buttons, confirm, modal } from '../parts/dialogs.js';
 import { done, obstacle, report } from '../lib/actions.js';
 import { emptyState, errorState, loading } from '../parts/chips.js';
-import { field, select, submit } from '../parts/forms.js';
+import { field, isFilled, needs, select, submit } from '../parts/forms.js';
 import { fill, h } from '../lib/dom.js';
 import { label, t } from '../lib/i18n.js';
 import { plainTable, rowButton } from '../parts/table.js';
@@ -76,14 +76,16 @@ export function open({ outlet }) {
       h('input', { type, name, value: row?.[name] ?? (name === 'maxCapacity' ? 15 : ''), dir: type === 'text' ? 'auto'
       : 'ltr', ...more }));
     const fault = h('p', { class: 'fault', role: 'alert' });
-    const form = h('form', { class: 'stack', onSubmit: async event => {
+    const form = h('form', { class: 'stack', novalidate: true, onSubmit: async event => {
       event.preventDefault();
+      if (!isFilled(form)) return;
       const given = Object.fromEntries(new FormData(form));
       const body = { name: given.name.trim(), email: given.email.trim(), phone: given.phone.trim() || null,
         department: given.department.trim() || null, maxCapacity: Number(given.maxCapacity) };
       if (await submit(form, fault, () => row ? api('PATCH', `${PATH}/${row.id}`, { body })
         : api('POST', PATH, { body }))) { box.close(true); done(t('agents.saved')); load(); }
-    } }, input('name', 'text', { required: true, maxlength: '200' }), input('email', 'email', { required: true }),
+    } }, needs(), input('name', 'text', { required: true, maxlength: '200' }),
+      input('email', 'email', { required: true }),
       input('phone', 'tel'), input('department', 'text'),
     input('maxCapacity', 'number', { min: '1', max: '1000', required: true }), fault, buttons(t('save')));
     const box = modal({ title: row ? row.name : t('agents.add'), body: form, size: 'narrow' });

@@ -13,7 +13,8 @@ import { composer } from '../parts/composer.js';
 import { deliveriesTab, timelineTab, whyTab } from '../parts/history.js';
 import { factsPanel } from '../parts/facts.js';
 import { thread } from '../parts/thread.js';
-import { askFollowUp, askStatus, pickAgent } from '../parts/forms.js';
+import { askFollowUp, askStatus } from '../parts/forms.js';
+import { myself, pickAgent } from '../parts/assign.js';
 import { toast } from '../parts/toast.js';
 import { openMenu } from '../parts/menu.js';
 
@@ -49,7 +50,8 @@ export function open({ params, query, outlet, memory }) {
   const tabBar = h('div', { class: 'switches tabs', role: 'group', 'aria-label': t('lead.tabs') });
   const body = h('div', { class: 'lead-body' });
   const write = composer({ id: params.id, lead, askFollowUp: followUp, changed: () => reload() });
-  const facts = factsPanel({ lead, assign: choose, status: chooseStatus });
+  const facts = factsPanel({ lead, assign: () => choose(), status: chooseStatus,
+    note: () => focusOn('note')() });
   const side = h('aside', { class: 'facts', 'aria-label': t('lead.facts') }, facts.node);
   const column = h('section', { class: 'lead-main' }, tabBar, body, write.node);
   const state = h('div', { class: 'lead-state' });
@@ -93,6 +95,7 @@ export function open({ params, query, outlet, memory }) {
       frame.hidden = false;
       draw();
       showTab(tab);
+      // Where one was on a phone, on coming back from another page.
       if (memory?.scroll) scrollTo(0, memory.scroll);
     } catch (problem) {
       end();
@@ -153,6 +156,7 @@ export function open({ params, query, outlet, memory }) {
       { label: t('lead.copyLink'), icon: 'link', run: () =>
         navigator.clipboard.writeText(location.origin + location.pathname).then(() => toast(t('copied')), report) },
       { label: t('bulk.assign'), icon: 'person', key: 'A', reason: obstacle(), run: choose },
+      { label: t('assign.me'), icon: 'person', key: 'I', reason: obstacle(), run: takeOver },
       { label: t('bulk.status'), icon: 'flag', key: 'S', reason: obstacle(), run: chooseStatus },
       { label: t('followUp.button'), icon: 'calendar', key: 'F', reason: obstacle(), run: followUp }].filter(Boolean);
   };
@@ -163,11 +167,12 @@ export function open({ params, query, outlet, memory }) {
     return reason !== null;
   };
 
-  async function choose() {
+  const give = ask => async () => {
     if (refused()) return;
-    const agent = await pickAgent();
+    const agent = await ask();
     if (agent !== undefined) await assign(lead, agent);
-  }
+  };
+  const [choose, takeOver] = [give(pickAgent), give(myself)];
 
   async function chooseStatus() {
     if (refused()) return;
@@ -204,7 +209,7 @@ export function open({ params, query, outlet, memory }) {
     { key: 'r', label: t('answer.button'), run: focusOn('answer') },
       { key: 'n', label: t('note.button'), run: focusOn('note') },
     { key: 'f', label: t('followUp.button'), run: followUp }, { key: 'a', label: t('bulk.assign'), run: choose },
-      { key: 's', label: t('bulk.status'), run: chooseStatus },
+      { key: 'i', label: t('assign.me'), run: takeOver }, { key: 's', label: t('bulk.status'), run: chooseStatus },
     { key: '[', label: t('lead.previous'), run: () => go(-1), isAllowed: () => place > 0 },
       { key: ']', label: t('lead.next'), run: () => go(1), isAllowed: () => place >= 0 && place < ids.length - 1 },
     ...TABS.map((name, index) => ({ key: String(index + 1), label: t(`leadTab.${name}`), run: () => showTab(name) })),
@@ -227,6 +232,10 @@ export function open({ params, query, outlet, memory }) {
     life.isOver = true;
     delete outlet.dataset.tab;
   });
+  // On phones the tabs stay below the head.
+  const sizes = new ResizeObserver(() => outlet.style.setProperty('--head', `${head.offsetHeight}px`));
+  sizes.observe(head);
+  life.add(() => sizes.disconnect());
   load();
   return { title: t('lead.title'), heading, leave() { life.end(); return {}; } };
 }

@@ -13,9 +13,13 @@ import { queryString } from '../lib/filters.js';
 import { rewrite } from '../lib/router.js';
 import { scope } from '../lib/store.js';
 import { openMenu } from '../parts/menu.js';
+import { channelName, reasonNode } from '../parts/reasons.js';
 
 const TABS = { all: null, givenUp: 'failed', waiting: 'waiting' };
 const LOOKS = { sent: 'good', delivered: 'good', 'given-up': 'bad', parked: 'bad', waiting: 'wait' };
+
+// A lead without a name, for instance one whose data was erased, is known by the beginning of its id.
+const reference = row => t('deliveries.reference', { id: row.conversationId.slice(0, 8) });
 
 export function open({ query, outlet }) {
   const life = scope();
@@ -34,18 +38,21 @@ export function open({ query, outlet }) {
   const table = plainTable(t('deliveries.caption'), [
     { key: 'time', text: t('deliveries.time'), cell: row => h('time', { datetime: row.sentAt ?? row.createdAt },
       dateTime(row.sentAt ?? row.createdAt)) },
-    { key: 'channel', text: t('deliveries.channel'), cell: row => row.channel },
-    { key: 'what', text: t('deliveries.what'), cell: row => row.conversationId
-      ? h('a', { href: `/admin/conversations/${row.conversationId}`, dir: 'auto' },
-      row.subject ?? row.eventType ?? row.conversationId) : h('bdi', { dir: 'auto' },
-      row.subject ?? row.eventType ?? t('deliveries.nobody')) },
+    { key: 'lead', text: t('deliveries.lead'), cell: row => row.conversationId
+      ? h('a', { href: `/admin/conversations/${row.conversationId}` },
+        row.customerName ? h('bdi', { dir: 'auto' }, row.customerName) : reference(row))
+      : h('span', { class: 'secondary' }, t('deliveries.nobody')) },
+    { key: 'channel', text: t('deliveries.channel'), cell: row =>
+      h('span', { class: 'nowrap' }, channelName(row.channel)) },
+    { key: 'what', text: t('deliveries.what'), cell: row =>
+      h('bdi', { dir: 'auto' }, row.subject ?? label('event', row.eventType)) },
     { key: 'state', text: t('deliveries.state'), cell: row =>
       h('span', { class: `state-word ${LOOKS[row.state] ?? ''}` }, deliveryText(row)) },
-    { key: 'reason', text: t('deliveries.reason'), cell: row => h('bdi', { dir: 'auto' }, row.reason ?? '–') },
+    { key: 'reason', text: t('deliveries.reason'), cell: row => reasonNode(row) ?? '–' },
     { key: 'actions', cell: row => canRetry(row) && [rowButton(t('delivery.again'), obstacle(), () => again(row), 't'),
       rowButton('…', obstacle('owner'), button => openMenu(button,
         [{ label: t('deliveries.replay'), icon: 'refresh', run: () => replay(row) }],
-        t('row.menu', { name: row.channel })))] },
+        t('row.menu', { name: row.customerName ?? channelName(row.channel) })))] },
   ]);
   fill(outlet, h('div', { class: 'view-head' }, heading), cards, h('div', { class: 'view-head' }, tabs, channels),
     region, more);
@@ -60,8 +67,8 @@ export function open({ query, outlet }) {
       if (!cards.contains(document.activeElement)) fill(cards, sorted.length ? sorted.map(card)
         : h('p', { class: 'secondary' }, t('deliveries.noChannels')));
       if (channels.childElementCount !== sorted.length + 1) fill(channels,
-        h('option', { value: '' }, t('deliveries.all')), data.data.map(one =>
-        h('option', { value: one.name }, one.name)));
+        h('option', { value: '' }, t('deliveries.anyChannel')), data.data.map(one =>
+        h('option', { value: one.name }, channelName(one.name))));
       channels.value = channel;
     } catch (problem) { if (!isAbort(problem)) fill(cards, errorState(problem, loadChannels)); }
   }
@@ -71,10 +78,10 @@ export function open({ query, outlet }) {
       { time: dateTime(one.pausedUntil) }) : t('deliveries.paused')) : label('channelState', one.state);
     const reason = obstacle('owner');
     return h('section', { class: 'card channel' },
-      h('header', null, h('h2', null, one.name), h('span',
-        { class: `state-word ${one.state === 'open' ? 'good' : 'bad'}` }, one.isConfigured ? state
-        : t('deliveries.notConfigured'))),
-      one.reason && h('p', { dir: 'auto' }, one.reason),
+      h('header', null, h('h2', null, channelName(one.name)), one.isConfigured
+        ? h('span', { class: `state-word ${one.state === 'open' ? 'good' : 'bad'}` }, state)
+        : h('span', { class: 'state-word' }, t('deliveries.notConfigured'))),
+      reasonNode({ ...one, channel: one.name }),
       h('p', { class: 'secondary' }, t('deliveries.counts', { waiting: one.waiting + one.sending,
         givenUp: one.givenUp })),
       h('div', { class: 'chips' }, one.isConfigured && rowButton(t('deliveries.test'), reason, () =>

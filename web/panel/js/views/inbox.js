@@ -2,7 +2,8 @@
 import { agents, me, scope, trail } from '../lib/store.js';
 import { api, connection, onReconnect } from '../lib/api.js';
 import { bind } from '../lib/keys.js';
-import { changeMany, obstacle, report } from '../lib/actions.js';
+import { changeMany } from '../lib/bulk.js';
+import { obstacle, report } from '../lib/actions.js';
 import { feed, onEvent } from '../lib/live.js';
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
 import { format, navigate, rewrite } from '../lib/router.js';
@@ -14,10 +15,11 @@ import { emptyState, errorState, loading, nameOf } from '../parts/chips.js';
 import { filterBar, words } from '../parts/filterbar.js';
 import { leadTable, pill, selectionBar } from '../parts/list.js';
 import { step } from '../parts/table.js';
-import { askStatus, exportList, pickAgent } from '../parts/forms.js';
-import { pick } from '../parts/dialogs.js';
+import { askChange } from '../parts/changes.js';
+import { exportList } from '../parts/forms.js';
 import { say, toast } from '../parts/toast.js';
 
+const TABS = ['mine', 'unassigned', 'all'];
 const standardTab = () => me() ? 'mine' : 'all';
 
 export function open({ query, outlet, memory }) {
@@ -31,8 +33,8 @@ export function open({ query, outlet, memory }) {
 
   const heading = h('h1', { tabindex: '-1', class: 'sr' }, t('nav.inbox'));
   const tabs = h('div', { class: 'switches tabs', role: 'group', 'aria-label': t('tabs.label') },
-    ['mine', 'unassigned', 'all'].map(tab =>
-    h('button', { type: 'button', data: { tab }, onClick: () => change({ ...filters, tab, assignedAgentIds: [] }) },
+    TABS.map((tab, index) =>
+    h('button', { type: 'button', data: { tab }, 'aria-keyshortcuts': String(index + 1), onClick: () => show(tab) },
       h('span', null, t(`tab.${tab}`)), h('span', { class: 'count' }))));
   const bar = filterBar({ change, onEnter: openOnly, onExport: offerExport });
   const table = leadTable({ onSelect: select, onSelectAll: isOn => selectRows(list.rows, isOn), actions: row =>
@@ -46,7 +48,9 @@ export function open({ query, outlet, memory }) {
   const choose = h('button', { type: 'button', class: 'button phone-only', 'aria-pressed': 'false', onClick: () =>
     setSelecting(!outlet.classList.contains('is-selecting')) }, t('select.button'));
   fill(outlet, heading, h('div', { class: 'inbox-head' }, bar.node,
-    h('div', { class: 'tabs-row' }, tabs, bar.chips, choose)), selection.node, news.node, region, footer);
+    h('div', { class: 'tabs-row' }, tabs, bar.chips, choose)), news.node, region, footer, selection.node);
+
+  const show = tab => change({ ...filters, tab, assignedAgentIds: [] });
 
   function change(next, isTyping = false) {
     filters = next;
@@ -116,7 +120,7 @@ export function open({ query, outlet, memory }) {
   async function loadCounts() {
     clearTimeout(countTimer);
     countTimer = setTimeout(async () => {
-      const wanted = ['mine', 'unassigned', 'all'].filter(tab => tab !== 'mine' || me());
+      const wanted = TABS.filter(tab => tab !== 'mine' || me());
       const totals = await Promise.allSettled(wanted.map(tab => api('GET', `/api/admin/conversations?${queryString({
         ...parameters({ tab, sort: 'recent', q: '', status: ['new', 'in-progress'] }, me()), limit: 1 })}`)));
       // Without its number a tab works too; the list itself reports what is wrong.
@@ -170,6 +174,7 @@ export function open({ query, outlet, memory }) {
 
   const rowActions = row => [{ label: t('bulk.assign'), icon: 'person', reason: obstacle(), run: () =>
     bulk('assign', [row]) },
+    { label: t('assign.me'), icon: 'person', reason: obstacle(), run: () => bulk('me', [row]) },
     { label: t('bulk.status'), icon: 'flag', reason: obstacle(), run: () => bulk('status', [row]) }];
 
   const focusedRow = () => list.rows.find(row => row.id === document.activeElement?.closest('tr')?.dataset.id);
@@ -180,41 +185,20 @@ export function open({ query, outlet, memory }) {
     if (!rows.length) { toast(t('select.first')); return; }
     const reason = obstacle();
     if (reason) { toast(reason, { isError: true }); return; }
-    const change_ = await ask(name, rows);
-    if (!change_) return;
     try {
-      const failed = await changeMany(rows, change_.fields, { text: change_.text });
-      if (!only) for (const row of rows) if (!failed.has(row.id)) selected.delete(row.id);
+      // In the order of the list, also if they were selected in another.
+      const places = new Map(list.rows.map((row, index) => [row.id, index]));
+      rows.sort((a, b) => (places.get(a.id) ?? MOST) - (places.get(b.id) ?? MOST));
+      const wanted = await askChange(name, rows, [...new Set(list.rows.flatMap(row => row.tags))].sort());
+      if (!wanted) return;
+      const failed = await changeMany(wanted.parts, wanted.text);
+      const sent = new Set(wanted.parts.flatMap(part => part.rows.map(row => row.id)));
+      if (!only) for (const id of sent) if (!failed.has(id)) selected.delete(id);
       if (!selected.size) setSelecting(false);
       isAll = false;
       await list.refresh();
       loadCounts();
     } catch (problem) { report(problem); }
-  }
-
-  async function ask(name, rows) {
-    if (name === 'assign') {
-      const agent = await pickAgent({ count: rows.length });
-      if (agent === undefined) return null;
-      return { fields: { agentId: agent?.id ?? null }, text: count => agent
-        ? t('bulk.assigned', { count, name: agent.name }) : t('bulk.unassigned', { count }) };
-    }
-    if (name === 'status') {
-      const fields = await askStatus(rows.length === 1 ? rows[0] : null);
-      return fields && { fields, text: count => t('bulk.statusDone',
-        { count, status: label('status', fields.status) }) };
-    }
-    if (name === 'quality') {
-      const item = await pick({ title: t('bulk.quality'), items: ['hot', 'warm', 'cold'].map(id =>
-        ({ id, label: label('quality', id) })) });
-      return item && { fields: { leadQuality: item.id }, text: count =>
-        t('bulk.qualityDone', { count, quality: item.label }) };
-    }
-    const known = [...new Set(list.rows.flatMap(row => row.tags))].sort();
-    const item = await pick({ title: t('bulk.tag'), items: known.map(id => ({ id, label: id, icon: 'tag' })),
-      placeholder: t('tag.placeholder'),
-      create: text => text && { id: text, label: text, icon: 'plus' } });
-    return item && { fields: { addTags: [item.id] }, text: count => t('bulk.tagDone', { count, tag: item.id }) };
   }
 
   function openOnly() {
@@ -231,6 +215,8 @@ export function open({ query, outlet, memory }) {
 
   const hasRow = () => list.rows.length > 0;
   life.add(bind('view', [
+    ...TABS.map((tab, index) => ({ key: String(index + 1), label: `${t('tabs.label')}: ${t(`tab.${tab}`)}`,
+      run: () => show(tab) })),
     ...[['j', 1], ['ArrowDown', 1], ['k', -1], ['ArrowUp', -1]].map(([key, by]) => ({ key, isHidden: key.length > 1,
       label: t(by > 0 ? 'keys.down' : 'keys.up'), run: () => step(table.body, by), isAllowed: hasRow })),
     { key: 'Enter', label: t('keys.open'), run: () =>
@@ -244,6 +230,8 @@ export function open({ query, outlet, memory }) {
       } },
     { key: 'X', label: t('keys.selectAll'), run: () => selectRows(list.rows, selected.size < list.rows.length) },
     { key: 'a', label: t('bulk.assign'), run: () => bulk('assign') },
+      { key: 'i', label: t('assign.me'), run: () => bulk('me') },
+      { key: 'A', label: t('share.button'), run: () => bulk('share'), isAllowed: () => selected.size > 1 },
       { key: 's', label: t('bulk.status'), run: () => bulk('status') },
     { key: '/', label: t('search.label'), run: () => { bar.search.focus(); bar.search.select(); } },
     { key: '.', label: t('keys.showNew'), run: showNews, isAllowed: () => list.waiting.size + list.stale.size > 0 },

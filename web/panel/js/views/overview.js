@@ -51,13 +51,13 @@ export function open({ query, outlet }) {
     load();
   } });
   const [from, to] = [date('from'), date('to')];
-  const fresh = h('button', { type: 'button', class: 'button', hidden: true, onClick: () => load() });
+  const fresh = h('button', { type: 'button', class: 'pill', hidden: true, onClick: () => load() });
   const region = h('div');
   let exported = null;
   const exportButton = h('button', { type: 'button', class: 'button', hidden: true, onClick: exportShown,
     'aria-keyshortcuts': 'e' }, icon('download'), h('span', null, t('export.button')));
-  fill(outlet, h('div', { class: 'view-head' }, heading, fresh, spans, h('div', { class: 'pair' }, from, to),
-    exportButton), region);
+  fill(outlet, h('div', { class: 'view-head' }, heading, spans, h('div', { class: 'pair' }, from, to),
+    exportButton), h('div', { class: 'pill-place' }, fresh), region);
 
   function choose(id) { span = id; period = null; load(); }
 

@@ -6,7 +6,7 @@ import { chooseLanguage, currentLanguage, label, t } from '../lib/i18n.js';
 import { dateTime, instant } from '../lib/time.js';
 import { done, obstacle, report } from '../lib/actions.js';
 import { emptyState, errorState, loading } from '../parts/chips.js';
-import { field, select, showKey, submit } from '../parts/forms.js';
+import { field, isFilled, needs, select, showKey, submit } from '../parts/forms.js';
 import { applyLook } from '../lib/look.js';
 import { fill, h } from '../lib/dom.js';
 import { hasNotifications, ring, showNotification } from '../lib/notify.js';
@@ -116,8 +116,9 @@ function openKeys({ outlet }) {
 
   function create() {
     const fault = h('p', { class: 'fault', role: 'alert' });
-    const form = h('form', { class: 'stack', onSubmit: async event => {
+    const form = h('form', { class: 'stack', novalidate: true, onSubmit: async event => {
       event.preventDefault();
+      if (!isFilled(form)) return;
       const given = Object.fromEntries(new FormData(form));
       const body = { name: given.name.trim(), rights: given.rights, ...given.agentId ? { agentId: given.agentId } : {},
         ...given.expires ? { expiresAt: new Date(instant(`${given.expires}T23:59`)).toISOString() } : {} };
@@ -127,8 +128,8 @@ function openKeys({ outlet }) {
       await box.closed;
       await showKey(made.name, made.key);
       load();
-    } }, field(t('keys.name'), h('input', { type: 'text', name: 'name', required: true, maxlength: '100', dir: 'auto',
-      autocomplete: 'off' })),
+    } }, needs(), field(t('keys.name'), h('input', { type: 'text', name: 'name', required: true, maxlength: '100',
+      dir: 'auto', autocomplete: 'off' })),
     field(t('keys.rights'), select(['read', 'write', 'owner'], 'write', value => label('rights', value),
       { name: 'rights' })),
     field(t('keys.agent'), select(['', ...agents.get().map(one => one.id)], '', value => value

@@ -59,6 +59,8 @@ export function startBanner(node) {
     timer = setTimeout(load, 2000);
   };
 
+  const first = () => urgent.get().rows.find(row => !row.firstResponseAt && isOpen(row));
+
   function draw() {
     const rows = urgent.get().rows.filter(row => !row.firstResponseAt && isOpen(row));
     const late = rows.filter(isLate);
@@ -67,8 +69,9 @@ export function startBanner(node) {
     for (const row of late) if (!told.has(row.id)) { told.add(row.id); if (!isFirst) { say(t('banner.isLate',
       { name: nameOf(row) })); notify(row, t('banner.isLate', { name: nameOf(row) })); } }
     isFirst = isFirst && !urgent.get().at;
-    node.hidden = rows.length === 0;
-    if (!rows.length) { content = ''; return; }
+    // Until it is known, its place is empty.
+    node.hidden = !rows.length && !urgent.get().at;
+    if (node.hidden) { content = ''; return; }
     // The rows are in the order of their deadlines: what is cut off is of the last kind that is shown.
     const isCut = urgent.get().total > urgent.get().rows.length;
     const summary = [late.length && t(isCut && !due.length ? 'banner.lateMore' : 'banner.late', { count: late.length }),
@@ -79,6 +82,11 @@ export function startBanner(node) {
       urgent.get().total]);
     if (next === content || node.contains(document.activeElement)) return;
     content = next;
+    if (!rows.length) {
+      setAttribute(node, 'class', 'banner');
+      fill(node, icon('check'), h('span', null, t('banner.none')));
+      return;
+    }
     setAttribute(node, 'class', `banner ${late.length ? 'is-late' : 'is-due'}`);
     fill(node, icon(late.length ? 'alert' : 'clock'), h('strong', null, summary),
       h('ul', null, rows.slice(0, 3).map(row => h('li', null,
@@ -102,10 +110,8 @@ export function startBanner(node) {
     }),
     onChange(row => urgent.set(old => ({ ...old, rows: old.rows.map(one => one.id === row.id ? { ...one, ...row }
       : one) }))),
-    bind('banner', [{ key: 'g l', label: t('banner.go'), isAllowed: () => !node.hidden, run: () => {
-      const first = urgent.get().rows.find(row => !row.firstResponseAt && isOpen(row));
-      if (first) navigate(address(first));
-    } }]),
+    bind('banner', [{ key: 'g l', label: t('banner.go'), isAllowed: () => Boolean(first()), run: () =>
+      navigate(address(first())) }]),
   ];
   draw();
   timer = setTimeout(load, AFTER);
