@@ -154,9 +154,29 @@ def test_delivery_of_a_lead_without_a_name_shows_its_reference(opened, leads, da
     expect(page.get_by_role("link", name=f"Lead {lead[:8]}")).to_have_attribute("href", f"/admin/conversations/{lead}")
 
 
+def have_read(database, lead, count):
+    """Marks the first messages of a lead as read."""
+    database.run(f"""update public.chat_messages set is_read = true where id in (
+      select id from public.chat_messages where conversation_id = '{lead}' order by timestamp, created_at, id limit {count})""")
+
+
 @pytest.mark.parametrize("phone", [False, True])
-def test_conversation_opens_at_its_last_message(opened, leads, phone):
+def test_conversation_opens_at_the_first_message_that_waits(opened, leads, database, phone):
+    lead = leads.make("Waiting Talk", messages=[f"message {number} of a long talk" for number in range(60)])
+    have_read(database, lead, 20)
+    page = opened(f"/admin/conversations/{lead}", phone=phone)
+    expect(page.get_by_text("message 20 of a long talk")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_text("message 59 of a long talk")).not_to_be_in_viewport()
+    expect(page.get_by_role("button", name="Last message")).to_be_in_viewport(ratio=1)
+    page.get_by_role("button", name="Last message").click()
+    expect(page.get_by_text("message 59 of a long talk")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Last message")).to_be_hidden()
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_conversation_of_which_nothing_waits_opens_at_its_last_message(opened, leads, database, phone):
     lead = leads.make("Long Talk", messages=[f"message {number} of a long talk" for number in range(60)])
+    have_read(database, lead, 60)
     page = opened(f"/admin/conversations/{lead}", phone=phone)
     expect(page.get_by_text("message 59 of a long talk")).to_be_in_viewport()
     expect(page.get_by_text("message 0 of a long talk")).not_to_be_in_viewport()
@@ -170,8 +190,9 @@ def test_conversation_opens_at_its_last_message(opened, leads, phone):
     expect(page.locator(".entry").first).to_be_in_viewport()
 
 
-def test_text_that_grows_leaves_the_last_message_in_sight(opened, leads):
+def test_text_that_grows_leaves_the_last_message_in_sight(opened, leads, database):
     lead = leads.make("Growing Answer", messages=[f"message {number} above the answer" for number in range(40)])
+    have_read(database, lead, 40)
     page = opened(f"/admin/conversations/{lead}")
     last = page.get_by_text("message 39 above the answer")
     expect(last).to_be_in_viewport()

@@ -1,4 +1,5 @@
-// The messages of a lead. It opens at the last one, and follows new ones only near its end.
+// The messages of a lead. It opens at the first that waits for an answer, or else at the last one, and follows new ones
+// only near its end.
 import { fill, h, render, setText } from '../lib/dom.js';
 import { label, t } from '../lib/i18n.js';
 import { clock, dateTime, day, localDay } from '../lib/time.js';
@@ -8,7 +9,7 @@ import { report } from '../lib/actions.js';
 const MOST = 1000;
 const NEAR = 80;
 
-/** Shows the messages of `lead` in `body`, at their end. Returns {update(), end()}. */
+/** Shows the messages of `lead` in `body`. Returns {update(), end()}. */
 export function thread(body, lead, openedAt) {
   const list = h('ol', { class: 'thread', 'aria-label': t('leadTab.messages') });
   const older = h('button', { type: 'button', class: 'button small center',
@@ -29,6 +30,12 @@ export function thread(body, lead, openedAt) {
   };
   let wasNear = true;
   function toEnd() { const one = scroller(); one.scrollTop = one.scrollHeight; jump.hidden = true; wasNear = true; }
+  function toFirstWaiting() {
+    toEnd();
+    list.querySelector('.is-waiting')?.scrollIntoView({ block: 'start' });
+    wasNear = isNearEnd();
+    if (!wasNear) { jump.hidden = false; setText(jump, t('thread.last')); }
+  }
   const scrolled = () => { wasNear = isNearEnd(); if (wasNear) jump.hidden = true; };
   box.addEventListener('scroll', scrolled);
   addEventListener('scroll', scrolled);
@@ -103,6 +110,6 @@ export function thread(body, lead, openedAt) {
   }
 
   update();
-  toEnd();
+  toFirstWaiting();
   return { update, end() { sizes.disconnect(); removeEventListener('scroll', scrolled); } };
 }
