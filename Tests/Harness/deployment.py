@@ -110,7 +110,8 @@ class Deployment:
             select string_agg(format('select %L as t, count(*) as n from %I.%I', n.nspname || '.' || c.relname, n.nspname, c.relname), ' union all ')
             from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where c.relkind = 'r' and n.nspname in ('public', 'leadpipe')
-              and c.relname not in ('workers', 'known_words', 'notification_channels', 'index_lock', 'assigning', 'follow_up_sweep', 'sla_sweep', 'conversation_changes', 'rate_counts')""")
+              and c.relname not in ('workers', 'known_words', 'notification_channels', 'index_lock', 'assigning', 'follow_up_sweep', 'sla_sweep',
+                'conversation_changes', 'rate_counts')""")
         return {row["t"]: row["n"] for row in self.database.rows(tables)}
 
 
