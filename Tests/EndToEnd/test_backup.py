@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from cluster import Cluster, leadpipe
-from common import BIN, clean_environment, is_root, until
+from common import BIN, REPO, clean_environment, is_root, until
 from instance import Instance
 from ledger import MARK, NAME
 from sink import Sink
-from supabase_project import SITE, SITE_VERSIONS, Start, SupabaseCluster
+from supabase_project import LEDGER, ROW, SITE, SITE_VERSIONS, Start, SupabaseCluster, files, run_files
 from supabase_project import migrate as migrate_project
 from traffic import Traffic
 
@@ -199,6 +199,21 @@ def test_leads_of_the_time_without_events_are_held_too(cluster, tmp_path):
     assert restored.count("leadpipe.unsent_leads", "planned_at is null") == 0
     command(restored, "restore", "--send-held")
     assert restored.count("leadpipe.unsent_leads", "planned_at is null") == 1
+
+
+# ── A backup of an earlier release ──
+
+def test_older_backup_is_migrated(cluster, tmp_path):
+    """The database ends as one that was migrated, with the lead of then."""
+    older, restored = cluster.empty(), cluster.empty()
+    run_files(older, [(REPO / "supabase" / "shim.sql").read_text(), LEDGER])
+    past = {version: path for version, path in files().items() if version <= "20261129065428"}
+    run_files(older, [f"{path.read_text()}\n{ROW.format(version, path.stem)}" for version, path in past.items()])
+    older.run("insert into conversations (customer_name) values ('Then')")
+    command(older, "backup", str(tmp_path / "older.dump"))
+    assert f"migrated              {list(files())[len(past)]}, " in command(restored, "restore", str(tmp_path / "older.dump"))
+    assert restored.text("select customer_name from conversations") == "Then"
+    assert sorted(schema(restored)) == sorted(schema(cluster.database(cluster.template)))
 
 
 # ── A database with tables of its own ──

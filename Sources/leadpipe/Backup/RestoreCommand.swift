@@ -78,7 +78,7 @@ struct RestoreCommand: ParsableCommand {
     }
     Console.print(
       "\nPasswords of roles are not in a backup: on a new cluster, set those of leadpipe_intake, leadpipe_worker and "
-        + "leadpipe_admin again.\n")
+        + "leadpipe_admin again. The private database of `leadpipe up` has none.\n")
   }
 
   /// Throws if the backup was made by a later release.
