@@ -3,7 +3,6 @@ import FoundationEssentials
 import Glibc
 import Host
 import Store
-import Wire
 
 /// One of PostgreSQL's client programs: pg_dump, pg_restore or psql. It connects to one database. The password is in
 /// its environment only: arguments are visible to all users of a machine.
@@ -43,17 +42,6 @@ struct PostgresClient {
     }
     self.environment = environment
     self.address = address
-  }
-
-  /// Returns the major version that the program reports.
-  func majorVersion() throws -> Int {
-    var text: [UInt8] = []
-    try ClientProcess(self, ["--version"]).read(until: .steady.adding(seconds: 20)) { text += $0 }
-    let version = String(decoding: text, as: UTF8.self)
-    guard let start = version.firstRange(of: "(PostgreSQL) ")?.upperBound,
-      let major = Int(version[start...].prefix { $0.isNumber })
-    else { throw CommandError("\(path) --version does not name a version of PostgreSQL: \(version.prefix(200))") }
-    return major
   }
 
   /// Quotes a value of a connection string.
