@@ -9,7 +9,7 @@ struct RestoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore", abstract: "Restore a backup into the empty database at DATABASE_URL.",
     discussion: """
-      The database must have no leads, agents and subscribers; what else Leadpipe has in it is replaced. Everything is \
+      The database must have no leads, agents and subscribers; what else the product has in it is replaced. Everything is \
       loaded in one transaction: after a failure the database is as before. Then it is migrated to the newest version. \
       Notifications that were pending in the backup are held, because they may have been sent since; --send-held \
       sends them. A backup can contain any SQL: restore only files that you trust.
