@@ -2,6 +2,8 @@
 was pending is not sent by itself, and what fails leaves neither a file nor a changed database."""
 
 import json
+import os
+import re
 import signal
 import subprocess
 import threading
@@ -164,6 +166,7 @@ def test_every_row_and_right_comes_back_on_a_new_cluster(agency, bare):
 
 # ── What was pending ──
 
+@pytest.mark.skipif("LEADPIPE_POSTGRES" in os.environ, reason="`leadpipe up` starts Debian's PostgreSQL, which may be older than the backup")
 def test_pending_notifications_wait_for_the_operator(agency, tmp_path):
     """The database of `leadpipe up`, whose gateway and worker run during the restore."""
     with Sink(tmp_path) as sink, Instance(WORKER_POLL_SECONDS="1", **sink.settings) as instance:
@@ -268,17 +271,17 @@ def test_failed_backups_leave_no_file(agency, bare, tmp_path):
         assert SECRET not in said
         return said
     old = stand_in(tmp_path / "old", "pg_dump", "echo 'pg_dump (PostgreSQL) 12.22'")
-    assert "is of PostgreSQL 12, but the server is 15: put pg_dump 15 or later first in PATH" in fails(**old)
-    broken = stand_in(tmp_path / "broken", "pg_dump", 'case $1 in --version) echo "pg_dump (PostgreSQL) 15.1";; *) echo ruined >&2; exit 1;; esac')
+    assert re.search(r"is of PostgreSQL 12, but the server is (\d+): put pg_dump \1 or later first in PATH", fails(**old))
+    broken = stand_in(tmp_path / "broken", "pg_dump", 'case $1 in --version) echo "pg_dump (PostgreSQL) 99.1";; *) echo ruined >&2; exit 1;; esac')
     assert "pg_dump failed (exit status 1): ruined" in fails(**broken)
-    empty = stand_in(tmp_path / "empty", "pg_dump", 'case $1 in --version) echo "pg_dump (PostgreSQL) 15.1";; esac')
+    empty = stand_in(tmp_path / "empty", "pg_dump", 'case $1 in --version) echo "pg_dump (PostgreSQL) 99.1";; esac')
     assert "pg_restore failed" in fails(**empty)
     assert "pg_dump is not in PATH: install PostgreSQL's client programs" in fails(PATH=str(tmp_path))
     wrong = bare.url("postgres", f"careful:{SECRET}-not")
     assert "the database is unavailable" in fails(database=wrong)
     assert "run `leadpipe migrate`" in fails(database=bare.empty())
     assert "use the login of the database's owner" in fails(database=agency.database.url.replace("leadpipe@", "leadpipe_admin@"))
-    slow = stand_in(tmp_path / "slow", "pg_dump", 'case $1 in --version) echo "pg_dump (PostgreSQL) 15.1";; *) exec sleep 60;; esac')
+    slow = stand_in(tmp_path / "slow", "pg_dump", 'case $1 in --version) echo "pg_dump (PostgreSQL) 99.1";; *) exec sleep 60;; esac')
     assert "was not done within the time limit" in fails("--time-limit", "1s", **slow)
     missing = command(agency.database, "backup", str(tmp_path / "missing" / "a.dump"), code=1)
     assert "cannot write in the folder of" in missing
@@ -310,7 +313,7 @@ def test_interrupted_backup_leaves_no_file(agency, tmp_path, number):
     target = tmp_path / "folder" / "a.dump"
     target.parent.mkdir()
     started = tmp_path / "started"
-    slow = stand_in(tmp_path / "slow", "pg_dump", f'case $1 in --version) echo "pg_dump (PostgreSQL) 15.1";; *) echo $$ > {started}; exec sleep 60;; esac')
+    slow = stand_in(tmp_path / "slow", "pg_dump", f'case $1 in --version) echo "pg_dump (PostgreSQL) 99.1";; *) echo $$ > {started}; exec sleep 60;; esac')
     with subprocess.Popen([BIN / "leadpipe", "backup", target], env=clean_environment(DATABASE_URL=agency.database.url, **slow),
                           stderr=subprocess.PIPE, text=True) as backup:
         pid = int(until(lambda: started.exists() and started.read_text(), 10, "pg_dump"))
