@@ -113,25 +113,10 @@ package struct Ledger {
     return try namingHolder(of: Self.ofLongTransactions, body)
   }
 
-  /// Refuses a pooler in transaction mode. In session mode, both connections keep their sessions, whose time limits are
-  /// then set here.
+  /// In session mode, both connections keep their sessions, whose time limits are then set here.
   private func requireSessions() throws(StoreFailure) {
-    let own = try session(of: database, deadline)
-    try turn.run(script: "begin", deadline: deadline)
-    let other = try session(of: turn, deadline)
-    // A transaction pooler that has no other session lets this one wait.
-    let again = try? session(of: database, min(deadline, Instant.steady.adding(seconds: 10)))
-    guard own == again, own != other else {
-      throw .refused(
-        sqlState: "0A000", message: "migrations need a direct or session connection, not a transaction pooler")
-    }
-    try turn.run(script: "rollback", deadline: deadline)
+    try database.requireSession(beside: turn, for: "migrations need", deadline: deadline)
     for session in [database, turn] { try session.setLimitsOfSession(deadline: deadline) }
-  }
-
-  /// Returns the process id of the server's session that runs the next statement of a connection.
-  private func session(of database: Database, _ deadline: Instant) throws(StoreFailure) -> String? {
-    try database.query("select pg_backend_pid()", deadline: deadline).first?.first ?? nil
   }
 
   /// A session that is lost or in a failed transaction is not passed on with the limits: the pooler closes it.

@@ -10,7 +10,8 @@ struct Leadpipe: AsyncParsableCommand {
     discussion: "Settings are environment variables; docs/reference/settings.md lists them.", version: Build.version,
     subcommands: [
       Up.self, CheckCommand.self, GatewayCommand.self,
-      WorkerCommand.self, Migrate.self, Rollback.self, InvokeCommand.self, Routes.self,
+      WorkerCommand.self, Migrate.self, Rollback.self, BackupCommand.self, RestoreCommand.self, InvokeCommand.self,
+      Routes.self,
       OpenAPICommand.self, ChannelsCommand.self, SinkCommand.self, Generate.self, DeliveryCommand.self,
       ChannelCommand.self,
       EventCommand.self, KeyCommand.self, LoginCommand.self, SupabaseCommand.self, AuditCommand.self,

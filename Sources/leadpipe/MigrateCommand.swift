@@ -49,18 +49,23 @@ struct Migrator {
   private static let timeoutSeconds = 3600
 
   func migrate() throws -> Ledger.Outcome {
+    let migrations = try migrations()
+    let shim = try Self.read(Layout().supabase + "/shim.sql")
+    return try withLedger { ledger throws(StoreFailure) in try ledger.migrate(shim: shim, migrations) }
+  }
+
+  /// The migrations of this release, in order.
+  func migrations() throws -> [Ledger.Migration] {
     let folder = Layout().supabase
     let names = try FileManager.default.contentsOfDirectory(atPath: folder + "/migrations").filter {
       $0.hasSuffix(".sql")
     }
-    let migrations = try names.sorted().map { file in
+    return try names.sorted().map { file in
       let parts = file.dropLast(4).split(separator: "_", maxSplits: 1)
       return Ledger.Migration(
         version: String(parts[0]), name: parts.count > 1 ? String(parts[1]) : "",
         script: try Self.read(folder + "/migrations/" + file))
     }
-    let shim = try Self.read(folder + "/shim.sql")
-    return try withLedger { ledger throws(StoreFailure) in try ledger.migrate(shim: shim, migrations) }
   }
 
   func rollback() throws {
@@ -101,7 +106,8 @@ struct Migrator {
     return "\(user), the login in DATABASE_URL, lacks a right for the migrations (\(message)); \(advice)"
   }
 
-  private static func read(_ path: String) throws -> String {
+  /// Returns the text of one of these files.
+  static func read(_ path: String) throws -> String {
     guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8) else {
       throw CommandError("cannot read \(path)")
     }

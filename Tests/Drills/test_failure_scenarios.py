@@ -1,9 +1,10 @@
-"""The failure scenarios of the deployment checklist, and two more. Each drill breaks the real thing while leads arrive,
+"""The failure scenarios of the deployment checklist, and three more. Each drill breaks the real thing while leads arrive,
 prints what an operator sees, and repairs it. It passes only if every lead that was answered with 201 is stored and was
 sent in every channel, and if the operator could see what was wrong."""
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,9 +14,10 @@ from contextlib import contextmanager
 import pytest
 
 from admin import KEY
+from cluster import leadpipe
 from common import BIN, until
 from drill import Drill
-from instance import Instance
+from instance import NO_LIMITS, Instance
 from ledger import CHANNELS, NAME, lead
 from sink import Sink
 from traffic import Traffic
@@ -205,3 +207,62 @@ def test_poisoned_event(tmp_path):
         drill.say("They are removed, as an operator would")
         instance.database.run(f"delete from notification_attempts where delivery in (select id from notification_logs where lead_event_id in {which});"
                               f" delete from lead_events where id in {which}")
+
+
+def test_restore_from_a_backup(tmp_path):
+    """The machine with the database is lost. The backup is restored on a new one; what was pending waits for the operator."""
+    providers, backup = Providers(tmp_path), tmp_path / "leadpipe.dump"
+    settings = {"ADMIN_API_KEY": KEY, "WORKER_POLL_SECONDS": "1", **providers.settings}
+    # The new machine has the default limits, as `leadpipe check` demands.
+    limits = {name: "" for name in NO_LIMITS if name.startswith("RATE_LIMIT")}
+    try:
+        with Instance(**settings) as instance, Traffic(instance, pause=0.1) as traffic:
+            traffic.captures_more(20, count=10)
+            traffic.wait_until_sent(instance.database, 30)
+            with providers.without_slack():
+                traffic.captures_more(20, count=10)
+                saved = dict(traffic.captured)
+                Drill.say("A backup is made while leads arrive and Slack is down")
+                show_output(instance, "backup", backup)
+                traffic.captures_more(20, count=5)
+                Drill.say("The database is destroyed")
+                os.kill(int((instance.cluster_home / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+                shutil.rmtree(instance.cluster_home / "data", ignore_errors=True)
+                traffic.is_over.set()
+                status, _, problem = until(lambda: (reply := instance.http("/api/chatbot/leads", lead(900_000)))[0] != 201 and reply, 20, "a refusal")
+                print(f"client   {status} {problem['code']}: {problem['detail']}")
+        # What the lost worker sent between the backup and the end.
+        sent_before = len(providers.messages)
+        Drill.say("A new machine: an empty database, into which the backup is restored while gateway and worker run")
+        with Instance(**settings, **limits) as instance:
+            drill = Drill(instance, KEY)
+            show_output(instance, "restore", backup)
+            stored = set(instance.database.text("select id from conversations").split())
+            assert set(saved.values()) <= stored, "leads from before the backup are missing"
+            print(f"result   {len(stored)} leads are back; {len(set(traffic.captured.values()) - stored)} that came after the backup are lost")
+            drill.panel("/admin/inbox", wanted="Lead 0")
+            _, failed = drill.tables()
+            assert failed and all("Held by a restore" in row["error_message"] for row in failed), failed
+            drill.panel(wanted="Held by a restore")
+            assert len(providers.messages) == sent_before, "something was sent without the operator's word"
+            Drill.say("The operator sends what was pending")
+            show_output(instance, "restore", "--send-held")
+            until(lambda: instance.database.count("notification_logs", "status <> 'sent'") == 0, 60, "the last delivery")
+            marked = [message for message in providers.messages[:] if "(possible repeat)" in json.dumps(message["body"])]
+            assert marked, "no message says that it may be a repeat"
+            drill.metrics()
+            assert drill.tables() == (0, []) and drill.health()[0] == 200
+            Drill.say("leadpipe check")
+            show_output(instance, "check")
+    finally:
+        providers.close()
+
+
+def show_output(instance, *words):
+    """Runs a command with the settings of the instance, and prints what it says."""
+    settings = dict(line.split("=", 1) for line in (instance.state / "env").read_text().replace("export ", "").splitlines() if "=" in line)
+    done = leadpipe(*map(str, words), seconds=90, **{**instance.environment, **{name: value.strip("'") for name, value in settings.items()}})
+    print("command  leadpipe", *words)
+    for line in (done.stdout + done.stderr).splitlines():
+        print(f"command  {line[:200]}")
+    assert done.returncode == 0, done

@@ -4,7 +4,8 @@ import Synchronization
 /// A signal handler can only use globals.
 private let hasSignal = Atomic<Bool>(false)
 
-/// Ctrl-C and SIGTERM during a check: the items that are left are skipped, and the test lead is removed.
+/// Ctrl-C and SIGTERM during a check, a backup or a restore: the items that are left are skipped, and the test lead is
+/// removed; the file is deleted; the transaction is rolled back.
 enum Interruption {
   static var isRequested: Bool { hasSignal.load(ordering: .relaxed) }
 
