@@ -240,10 +240,10 @@ def test_restore_from_a_backup(tmp_path):
             stored = set(instance.database.text("select id from conversations").split())
             assert set(saved.values()) <= stored, "leads from before the backup are missing"
             print(f"result   {len(stored)} leads are back; {len(set(traffic.captured.values()) - stored)} that came after the backup are lost")
-            drill.panel("/admin/inbox", wanted="Lead 0")
+            drill.page("/admin/inbox", "Lead 0")
             _, failed = drill.tables()
             assert failed and all("Held by a restore" in row["error_message"] for row in failed), failed
-            drill.panel(wanted="Held by a restore")
+            drill.page("/admin/deliveries", "Held by a restore")
             assert len(providers.messages) == sent_before, "something was sent without the operator's word"
             Drill.say("The operator sends what was pending")
             show_output(instance, "restore", "--send-held")

@@ -323,6 +323,21 @@ def test_interrupted_backup_leaves_no_file(agency, tmp_path, number):
     assert not Path(f"/proc/{pid}").exists(), "pg_dump still runs"
 
 
+def test_interrupted_restore_changes_nothing(agency, bare, tmp_path):
+    """While rows are loaded."""
+    target, started = bare.empty(), tmp_path / "started"
+    slow = stand_in(tmp_path / "slow", "pg_restore", f'case "$*" in *section=data*) echo $$ > {started}; exec sleep 60;;'
+                    f' *) exec env PATH={PATH} pg_restore "$@";; esac')
+    with subprocess.Popen([BIN / "leadpipe", "restore", agency.quiet], env=clean_environment(DATABASE_URL=target.url, **slow),
+                          stderr=subprocess.PIPE, text=True) as restore:
+        pid = int(until(lambda: started.exists() and started.read_text(), 20, "the rows"))
+        restore.send_signal(signal.SIGTERM)
+        assert "interrupted; the database is as before" in restore.communicate(timeout=15)[1] and restore.returncode == 1
+    assert not Path(f"/proc/{pid}").exists(), "pg_restore still runs"
+    until(lambda: target.count("pg_stat_activity", "datname = current_database() and pid <> pg_backend_pid()") == 0, 10, "the end of the session")
+    assert target.text("select to_regnamespace('leadpipe') is null and to_regclass('public.conversations') is null") == "t"
+
+
 def test_refuses_files_that_cannot_be_restored(agency, bare, tmp_path):
     """Nothing is changed: the database is migrated and has an agent's work, but no lead."""
     target = bare.empty()

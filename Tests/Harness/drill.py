@@ -76,24 +76,31 @@ class Drill:
         print(f"health   {status} {document['status']}, database {document['database']}, queue {document['queue']}")
         return status, document
 
-    def panel(self):
-        """What the panel's page of deliveries shows, once the channels are there. Returns {channel: messages that wait}."""
+    def page(self, path, wanted):
+        """The lines of a page of the panel, once it shows `wanted`, a text or a pattern."""
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=panel.CHROMIUM, args=["--no-sandbox"])
             try:
                 page = browser.new_page(viewport=panel.DESKTOP)
                 panel.log_in(page, f"{panel.origin(self.instance)}/admin", self.key)
-                page.goto(f"{panel.origin(self.instance)}/admin/deliveries")
-                page.locator("main").get_by_text(WAITING).first.wait_for(timeout=10_000)
+                page.goto(f"{panel.origin(self.instance)}{path}")
+                page.locator("main").get_by_text(wanted).first.wait_for(timeout=10_000)
                 text = page.locator("main").inner_text()
             finally:
                 browser.close()
         lines = [line for line in text.splitlines() if line.strip()]
         for line in lines[:12]:
             print(f"panel    {line[:160]}")
+        return lines
+
+    def panel(self):
+        """What the panel's page of deliveries shows, once the channels are there. Returns {channel: messages that wait}."""
+        lines = self.page("/admin/deliveries", WAITING)
         waiting, channel = {}, ""
         for line in lines:
-            channel = line if line in CHANNELS else channel
+            # The panel writes E-mail.
+            name = line.lower().replace("-", "")
+            channel = name if name in CHANNELS else channel
             if (number := WAITING.match(line)) and channel:
                 waiting.setdefault(channel, int(number[1].replace(",", "")))
         return waiting
