@@ -114,6 +114,21 @@ def test_a_worker_that_is_not_woken_polls_every_five_seconds(database, providers
         assert 4 <= arrivals[1] - arrivals[0] <= 7
 
 
+@pytest.mark.parametrize(("size", "number"), [("", 10), ("3", 3)])
+def test_a_worker_takes_ten_at_a_time(database, providers, size, number):
+    """While one batch is sent, the next one is taken."""
+    with Stream(DATABASE_URL=database.url) as stream:
+        stream.capture(25)
+    providers.answers["slack"] = "hold"
+    taken = "lease_until > now()"
+    with worker(providers, DATABASE_URL=database.url, WORKER_BATCH_SIZE=size):
+        until(lambda: database.count("notification_logs", taken) >= 2 * number, 5, "two batches")
+        time.sleep(0.5)
+        assert database.count("notification_logs", taken) == 2 * number
+        providers.release.set()
+        arrives(providers, 25, 20)
+
+
 def test_ended_session_is_restored_and_missed_leads_are_found(cluster, database, providers):
     operator = cluster.database("postgres")
     with worker(providers, DATABASE_URL=database.url) as instance, Stream(DATABASE_URL=database.url) as silent:
