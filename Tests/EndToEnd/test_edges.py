@@ -15,6 +15,7 @@ from instance import Instance
 from nginx import nginx
 
 LIMIT = "2/60"
+KEY = "the-admin-key-of-the-tests"
 
 
 def http_from(port, source, path="/api/chatbot/leads", body=TEST_USER, method="POST", **headers):
@@ -26,7 +27,8 @@ def http_from(port, source, path="/api/chatbot/leads", body=TEST_USER, method="P
                             **{name.replace("_", "-"): value for name, value in headers.items()}})
         answer = connection.getresponse()
         text = answer.read()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, json.loads(text) if text else None
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, headers, json.loads(text) if "json" in headers.get("content-type", "") else None
     finally:
         connection.close()
 
@@ -37,7 +39,9 @@ def http_from(port, source, path="/api/chatbot/leads", body=TEST_USER, method="P
 def instance(cluster):
     database = cluster.migrated()
     with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", FRONTEND_URL="https://good.com/app", RATE_LIMIT_LEAD="",
-                  RATE_LIMIT_DEFAULT="") as instance:
+                  RATE_LIMIT_CONTACT="", RATE_LIMIT_ADMIN="", RATE_LIMIT_EXPORT="", RATE_LIMIT_DEFAULT="", ADMIN_API_KEY=KEY) as instance:
+        # The first request with a key is counted for the address, the others for the key.
+        assert http_from(instance.port, "127.0.0.1", "/api/admin/session", None, "GET", X_Admin_API_Key=KEY)[0] == 200
         yield instance
     cluster.drop(database)
 
@@ -60,6 +64,17 @@ def test_rejects_the_eleventh_lead_of_a_minute_of_one_client_only(instance):
     assert http_from(instance.port, "127.0.0.10", "/health", None, "GET")[0] == 200
     assert http_from(instance.port, "127.0.0.11")[0] == 201
     assert instance.database.count("conversations") == before + 11
+
+
+@pytest.mark.parametrize(("method", "path", "body", "policy", "number"), [
+    ("POST", "/api/contact", {"customerName": "Test User", "customerEmail": "test@example.com", "message": "A test"}, "contact", 5),
+    ("GET", "/api/admin/conversations?limit=1", None, "admin", 120),
+    ("GET", "/api/admin/conversations/export?format=csv", None, "export", 5),
+])
+def test_each_class_has_the_limit_of_the_checklist(instance, method, path, body, policy, number):
+    replies = [http_from(instance.port, "127.0.0.15", path, body, method, X_Admin_API_Key=KEY)[:2] for _ in range(number + 1)]
+    assert {headers["ratelimit-policy"] for _, headers in replies} == {f'"{policy}";q={number};w=60'}
+    assert [status == 429 for status, _ in replies] == [False] * number + [True]
 
 
 def test_health_has_the_default_limit(instance):

@@ -118,6 +118,17 @@ def test_the_settings_of_the_package_are_settings():
             assert f"`{name}`" in known, name
 
 
+@pytest.mark.parametrize("service", ["gateway", "worker"])
+def test_a_shell_reads_the_settings_of_the_package(service, tmp_path):
+    """`leadpipe check` needs them in a shell; systemd reads the same files. Every sample value is set."""
+    text = re.sub(r"^#(?=[A-Z_]+=)", "", (REPO / f"deploy/package/{service}.env").read_text(), flags=re.MULTILINE)
+    wanted = {name: value.strip("'") for name, value in re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE)}
+    (tmp_path / "env").write_text(text)
+    done = subprocess.run(["sh", "-euc", "set -a; . ./env; env -0"], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=10)
+    assert done.returncode == 0, done.stderr
+    assert wanted.items() <= dict(line.split("=", 1) for line in done.stdout.split("\0") if line).items()
+
+
 def test_the_sbom_names_every_package(archives):
     document = json.loads(next(archives.glob("*.cdx.json")).read_text())
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.5")

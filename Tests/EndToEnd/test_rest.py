@@ -335,11 +335,14 @@ def test_check_sends_its_test_lead_by_rest(running, project, database):
     assert not database.count("conversations")
 
 
-def test_check_names_the_exception(project):
+def test_check_names_the_exception(project, database):
     done, items = check(project, PORT=str(free_port()))
     assert items["before.database"]["result"] == "passed", items["before.database"]
     assert items["security.service-key"]["result"] == "skipped"
     assert "run this command with DATABASE_URL" in items["before.tables"]["evidence"]
+    # With a login for this command alone, the services still have the key.
+    _, items = check(project, PORT=str(free_port()), DATABASE_URL=database.url)
+    assert items["security.service-key"]["evidence"].endswith("because DATABASE_URL is set; those without it do")
 
 
 # ── The confinement of handlers ──

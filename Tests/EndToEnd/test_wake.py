@@ -102,6 +102,33 @@ def test_without_notify_a_remote_worker_is_not_woken(database, providers):
         assert bystander.received() == 0 and not providers.of("slack")
 
 
+def test_a_worker_that_is_not_woken_polls_every_five_seconds(database, providers):
+    with worker(providers, DATABASE_URL=database.url, WORKER_POLL_SECONDS=""):
+        arrivals = []
+        for count in (1, 2):
+            assert handlers.run("lead-capture", {**TEST_USER, "customerName": f"Lead {count}"}, DATABASE_URL=database.url).returncode == 0
+            arrives(providers, count, 8)
+            arrivals.append(time.monotonic())
+            # The worker looks for more at once when it has found something.
+            time.sleep(0.5)
+        assert 4 <= arrivals[1] - arrivals[0] <= 7
+
+
+@pytest.mark.parametrize(("size", "number"), [("", 10), ("3", 3)])
+def test_a_worker_takes_ten_at_a_time(database, providers, size, number):
+    """While one batch is sent, the next one is taken."""
+    with Stream(DATABASE_URL=database.url) as stream:
+        stream.capture(25)
+    providers.answers["slack"] = "hold"
+    taken = "lease_until > now()"
+    with worker(providers, DATABASE_URL=database.url, WORKER_BATCH_SIZE=size):
+        until(lambda: database.count("notification_logs", taken) >= 2 * number, 5, "two batches")
+        time.sleep(0.5)
+        assert database.count("notification_logs", taken) == 2 * number
+        providers.release.set()
+        arrives(providers, 25, 20)
+
+
 def test_ended_session_is_restored_and_missed_leads_are_found(cluster, database, providers):
     operator = cluster.database("postgres")
     with worker(providers, DATABASE_URL=database.url) as instance, Stream(DATABASE_URL=database.url) as silent:

@@ -35,7 +35,9 @@ extension CheckGroup {
     } catch {
       return .failed(
         "nothing was sent, because the lead could not be kept away from the agents: \(CheckRun.describe(error))",
-        fix: "run `leadpipe migrate`, and grant leadpipe_admin to the login in DATABASE_URL")
+        fix: hold == nil
+          ? "run `leadpipe migrate` with DATABASE_URL"
+          : "run `leadpipe migrate`, and grant leadpipe_admin to the login in DATABASE_URL")
     }
     if Interruption.isRequested { return .skipped("interrupted") }
     run.testLead.mayExist = true

@@ -146,13 +146,15 @@ extension CheckGroup {
       return run.hasDatabase ? .passed("no service key in the settings") : .skipped("examined from outside")
     }
     if ["INTAKE", "WORKER", "ADMIN"].allSatisfy({ run.environment["DATABASE_URL_" + $0] != nil }) {
-      return .passed("no process gets SUPABASE_SERVICE_ROLE_KEY, because every class has a login")
+      return .passed("no process with these settings gets SUPABASE_SERVICE_ROLE_KEY, because every class has a login")
     }
     return run.environment["DATABASE_URL"] == nil
       ? .skipped(
         "with the service key in place of a login, every handler of its class has all rights: the documented exception "
           + "to least privilege (docs/how-to/deploy-on-supabase.md)")
-      : .passed("no process gets SUPABASE_SERVICE_ROLE_KEY, because DATABASE_URL is set")
+      : .passed(
+        "no process with these settings gets SUPABASE_SERVICE_ROLE_KEY, because DATABASE_URL is set; those without it do"
+      )
   }
 
   private static let proxy = CheckItem(
