@@ -370,6 +370,16 @@ def test_new_leads_are_assigned_soon_after_capture(database, tmp_path):
     assert database.count("conversations", "first_response_at is not null") == 0
 
 
+def test_the_test_lead_of_check_is_not_queued(database):
+    agent(database, "Ann")
+    sweep(database, AUTO_ASSIGN="new")
+    marks = {"customerEmail": "check-0123456789ab@example.com", "metadata": {"leadpipeCheck": True}}
+    for each in ({"customerName": "[test] Leadpipe check", "customerPhone": "+971511234567"}, {"customerName": "A visitor", "customerPhone": "+971501234567"}):
+        assert handlers.run("lead-capture", json.dumps({**marks, **each}), DATABASE_URL=database.url).returncode == 0
+    assert sweep(database, AUTO_ASSIGN="new")["assigned"] == 1
+    assert held(database) == {"[test] Leadpipe check": None, "A visitor": "Ann"}
+
+
 def test_by_default_new_leads_wait_for_their_deadline(database):
     agent(database, "Ann")
     lead(database, "Later", "-5 hours")

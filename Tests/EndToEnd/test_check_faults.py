@@ -299,6 +299,7 @@ FAULTS = [
           "set VITE_SUPABASE_ANON_KEY to the anon or publishable key", set_the_anon_key),
     Fault("the project's secret key is in a variable of the site", "security.service-key",
           shell(SUPABASE_SERVICE_ROLE_KEY=SECRET_KEY, VITE_SUPABASE_ANON_KEY=SECRET_KEY), "make a new service key", set_the_anon_key),
+    Fault("the admin key is in a variable of the site", "security.service-key", shell(VITE_ADMIN_KEY=KEY), "unset VITE_ADMIN_KEY", set_right),
     # The gateway.
     Fault("the gateway is stopped", "interfaces.health", stop("gateway"), "start the gateway", set_right),
     Fault("the address has a path", "interfaces.health", lambda scene: setattr(scene, "words", ["--url", f"http://127.0.0.1:{scene.deployment.port}/wrong"]),

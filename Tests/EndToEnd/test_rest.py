@@ -319,11 +319,6 @@ def test_check_sends_its_test_lead_by_rest(running, project, database):
     message, = sink.messages
     assert "[test]" in json.dumps(message)
 
-    # Only a session can keep the lead from the agents then.
-    done, items = check(project, AUTO_ASSIGN="new", **settings)
-    assert done.returncode == 0 and items["after.capture"]["result"] == "skipped", items["after.capture"]
-    assert "AUTO_ASSIGN=new" in items["after.capture"]["evidence"] and not database.count("conversations")
-
     # A gateway of another project takes the lead; the check finds that, and the lead stays where it is.
     gateway_calls = len(project.calls)
     project.answer = lambda name, _: (400, json.dumps({"code": "LP404", "message": "conversation_not_found"}).encode()) if name == "prepare_test_lead" and len(

@@ -23,7 +23,7 @@ select '00000000-0000-4000-8000-0000000000d1', id, conversation_id, 'slack' from
 where conversation_id = '00000000-0000-4000-8000-0000000000c1' and event_type = 'lead.created';
 insert into public.notification_attempts (delivery, fence, attempt) values ('00000000-0000-4000-8000-0000000000d1', 1, 1);
 
-select is(public.prepare_test_lead(), '{}', 'without an id, only the lock is taken');
+select is(public.prepare_test_lead(), '{}', 'without an id, it does nothing');
 select throws_ok($$ select public.prepare_test_lead('{"id": "00000000-0000-4000-8000-0000000000c2"}') $$, 'LP404', null,
                  'a lead of a visitor is no test lead');
 select is(public.prepare_test_lead('{"id": "00000000-0000-4000-8000-0000000000c1"}'), '{}', 'a test lead is prepared');

@@ -15,29 +15,16 @@ extension CheckGroup {
     "after.capture", "a test lead is stored", doing: "sends a lead named \"\(TestLead.name)\" to \(TestLead.route)",
     needs: ["before.database", "before.columns", "before.migrations", "before.logins", "interfaces.chatbot"]
   ) { run in
-    if let reason = run.holdRefusal { return .skipped(reason) }
     run.openSession()
     run.noteLivePosition()
     prove(run.testLead, run)
     // The lead is sent only if it can be kept away from the agents and removed again.
-    let hold = run.databaseURL.map {
-      Database(url: run.environment["DATABASE_URL_ADMIN"] ?? $0, lockMilliseconds: 5000)
-    }
-    defer { hold?.close() }
-    do throws(StoreFailure) {
-      if let hold {
-        try hold.beginHold(role: run.adminRole, deadline: run.deadline)
-      } else {
-        // Without a session nothing can be held, and nothing need be: see `holdRefusal`. The call shows that the lead
-        // can be prepared.
-        _ = try run.call(.prepareTestLead, [:])
-      }
-    } catch {
+    do throws(StoreFailure) { _ = try run.call(.prepareTestLead, [:]) } catch {
       return .failed(
         "nothing was sent, because the lead could not be kept away from the agents: \(CheckRun.describe(error))",
-        fix: hold == nil
-          ? "run `leadpipe migrate` with DATABASE_URL"
-          : "run `leadpipe migrate`, and grant leadpipe_admin to the login in DATABASE_URL")
+        fix: run.rest == nil
+          ? "run `leadpipe migrate`, and grant leadpipe_admin to the login in DATABASE_URL"
+          : "run `leadpipe migrate` with DATABASE_URL")
     }
     if Interruption.isRequested { return .skipped("interrupted") }
     run.testLead.mayExist = true
@@ -47,14 +34,8 @@ extension CheckGroup {
       return .failed(describe(reply), fix: "the gateway's log has the reason; look for this time")
     }
     run.testLead.isAccepted = true
-    do throws(StoreFailure) {
-      if let hold {
-        try hold.endHold(run.testLead.id, deadline: run.deadline)
-      } else {
-        _ = try run.call(.prepareTestLead, run.testLead.argument)
-      }
-    } catch {
-      let setting = hold == nil ? "SUPABASE_URL" : "DATABASE_URL"
+    do throws(StoreFailure) { _ = try run.call(.prepareTestLead, run.testLead.argument) } catch {
+      let setting = run.rest == nil ? "DATABASE_URL" : "SUPABASE_URL"
       return .failed(
         "201, but the lead is not in the database of \(setting): \(CheckRun.describe(error))",
         fix:
@@ -175,17 +156,6 @@ extension CheckGroup {
 }
 
 extension CheckRun {
-  /// Why the test lead is not sent; nil if it can be kept away from the agents. Calls by REST are transactions of their
-  /// own, so the worker could assign the lead between its capture and the next call. It does so only with
-  /// AUTO_ASSIGN=new: otherwise leads are assigned when they are overdue, and the call that makes the test lead overdue
-  /// also releases it.
-  fileprivate var holdRefusal: String? {
-    guard rest != nil, environment["AUTO_ASSIGN"] == "new", environment["SLA_AUTOMATION"] != "false" else { return nil }
-    return
-      "nothing was sent: with AUTO_ASSIGN=new an agent could get the lead, which only a session can prevent; run this "
-      + "command with DATABASE_URL"
-  }
-
   /// The recipients that the settings configure.
   var channels: [Recipient] { Recipient.list(ServiceEnvironment.channels(environment)) ?? [] }
 

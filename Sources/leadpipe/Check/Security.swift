@@ -125,22 +125,32 @@ extension CheckGroup {
     }
   }
 
+  /// Variables whose names begin so are part of the pages that the usual build tools make.
+  private static let publicPrefixes = [
+    "VITE_", "PUBLIC_", "NEXT_PUBLIC_", "NUXT_PUBLIC_", "EXPO_PUBLIC_", "REACT_APP_", "VUE_APP_", "GATSBY_",
+  ]
+
+  /// The name of the secret that a value is: a setting's, or "a database login". Nil if it is none.
+  private static func secret(_ value: String, _ run: CheckRun) -> String? {
+    if PublicFiles.serviceKey(in: Array(value.utf8)) != nil { return "SUPABASE_SERVICE_ROLE_KEY" }
+    if ["postgres://", "postgresql://"].contains(where: value.hasPrefix) { return "a database login" }
+    return value.isEmpty ? nil : SecretChecks.names.first { run.environment[$0] == value }
+  }
+
   private static let leastPrivilege = CheckItem(
     "security.service-key", "no process has more rights than its job needs",
-    doing: "looks for the service key, also in the variables that the build of a site makes public"
+    doing: "looks for the service key, and for secrets in variables that the build of a site makes public"
   ) { run in
-    let key = run.environment["SUPABASE_SERVICE_ROLE_KEY"]
-    let published = run.environment.keys.sorted().first { name in
-      let value = run.environment[name] ?? ""
-      return ["VITE_", "NEXT_PUBLIC_", "REACT_APP_"].contains(where: name.hasPrefix)
-        && (value == key || PublicFiles.serviceKey(in: Array(value.utf8)) != nil)
-    }
-    if let published {
+    for (name, value) in run.environment.sorted(by: { $0.key < $1.key })
+    where publicPrefixes.contains(where: name.hasPrefix) {
+      guard let secret = secret(value, run) else { continue }
+      let isServiceKey = secret == "SUPABASE_SERVICE_ROLE_KEY"
       return .failed(
-        "\(published) is a service key: the build of the site gives it to every visitor",
-        fix:
-          "set \(published) to the anon or publishable key, and build the site again; make a new service key, because "
-          + "anyone may have read this one")
+        "\(name) is \(isServiceKey ? "a service key" : secret): the build of the site gives it to every visitor",
+        fix: isServiceKey
+          ? "set \(name) to the anon or publishable key, and build the site again; make a new service key, because "
+            + "anyone may have read this one"
+          : "unset \(name), and build the site again; change the secret, because anyone may have read it")
     }
     if run.environment["SUPABASE_SERVICE_ROLE_KEY"] == nil {
       return run.hasDatabase ? .passed("no service key in the settings") : .skipped("examined from outside")

@@ -1,6 +1,6 @@
--- Queues the new leads of all transactions since `p_seen` that have no agent, and returns the place up to which it has
--- read: `seen`. Reads at most about 5,000 events: `is_complete` is false if there are more. Without `p_seen`, and after a
--- restore into another cluster, it queues none and returns the current place.
+-- Queues the new leads of all transactions since `p_seen` that have no agent, without those of `leadpipe check`. Returns
+-- the place up to which it has read: `seen`. Reads at most about 5,000 events: `is_complete` is false if there are more.
+-- Without `p_seen`, and after a restore into another cluster, it queues none and returns the current place.
 create or replace function leadpipe.queue_new_leads(p_seen xid8, out seen xid8, out is_complete boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -25,6 +25,7 @@ begin
         where e.xact >= p_seen and e.xact < seen and e.event_type = 'lead.created' and e.conversation_id is not null) e
   join public.conversations c on c.id = e.id
   where c.assigned_agent_id is null and c.first_response_at is null and c.status in ('new', 'in-progress') and not c.sla_breached
+    and not leadpipe.is_test_lead(c.id, c.customer_name, c.metadata)
   order by c.id
   on conflict (conversation_id) do nothing;
 end

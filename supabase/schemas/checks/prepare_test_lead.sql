@@ -1,7 +1,7 @@
--- Keeps the test lead of `leadpipe check` away from agents. Without `id`, only waits for the lock that lets one call of
--- assign_leads work at a time: until the caller's transaction ends, no lead is assigned automatically. With `id`, the
--- conversation gets a deadline of an hour before its creation, which the SLA sweep does not announce, and is marked as
--- released, so that it is never assigned. Raises LP404 if the conversation is not a test lead.
+-- Makes the test lead `id` of `leadpipe check` overdue and keeps it away from agents: its deadline becomes an hour before
+-- its creation, which the SLA sweep does not announce, and it is marked as released, so that it is never assigned. Until
+-- then it is not overdue, and new test leads are not queued for an agent. Without `id`, does nothing: the call shows that
+-- the caller may prepare a test lead. Raises LP404 if the conversation is not a test lead.
 create or replace function public.prepare_test_lead(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -9,8 +9,6 @@ declare
 begin
   p := leadpipe.authorize(p, 'owner');
   if p ->> 'id' is null then
-    insert into leadpipe.assigning (is_only) select true where not exists (select from leadpipe.assigning) on conflict do nothing;
-    perform from leadpipe.assigning for no key update;
     return '{}';
   end if;
   -- A lead that was set aside as spam has no deadline.
