@@ -219,6 +219,17 @@ def test_older_backup_is_migrated(cluster, tmp_path):
     assert sorted(schema(restored)) == sorted(schema(cluster.database(cluster.template)))
 
 
+def test_later_client_programs(agency, bare, tmp_path):
+    """pg_restore sets a parameter since 17 that earlier servers do not have."""
+    later = stand_in(tmp_path / "later", "pg_restore", f'PATH={PATH}\ncase "$*" in *section=*) pg_restore "$@" '
+                     r"| sed '1,40s/^SET lock_timeout = 0;/&\nSET transaction_timeout = 0;/';; " '*) exec pg_restore "$@";; esac')
+    script = subprocess.run([tmp_path / "later" / "pg_restore", "--section=post-data", "--file=-", agency.quiet], capture_output=True, text=True, check=True)
+    assert "\nSET transaction_timeout = 0;\n" in script.stdout[:4096]
+    restored = bare.empty()
+    command(restored, "restore", str(agency.quiet), "--send-pending", **later)
+    assert rows(restored) == rows(agency.database)
+
+
 # ── A database with tables of its own ──
 
 # Who may do what with which table, sequence and function.
