@@ -251,13 +251,16 @@ def test_website_of_a_supabase_project(tmp_path):
         site = projects.project(Start("site", site=tuple(SITE), ledger=tuple(SITE_VERSIONS)))
         migrate_project(site)
         site.run("""alter table conversations add column website_mood text; update conversations set website_mood = 'sunny';
-            create function website_greeting() returns text language sql as 'select ''Welcome''; '""")
+            create function website_greeting() returns text language sql as 'select ''Welcome''; ';
+            create table website_visits (visitor uuid constraint website_visits_visitor_fkey references auth.users (id), day date) partition by range (day)""")
         command(site, "backup", str(tmp_path / "site.dump"))
         new = projects.project(Start("new"))
         new.run("alter default privileges revoke execute on functions from public")
         defaults = new.text(DEFAULTS)
         text = command(new, "restore", str(tmp_path / "site.dump"), "--send-pending")
         assert "ALTER TABLE public.user_roles ADD CONSTRAINT user_roles_user_id_fkey FOREIGN KEY" in text
+        assert "ALTER TABLE public.website_visits ADD CONSTRAINT website_visits_visitor_fkey FOREIGN KEY" in text
+        assert new.count("pg_constraint", "conname = 'website_visits_visitor_fkey'") == 0
         assert rows(new) == rows(site)
         assert new.text(RIGHTS) == site.text(RIGHTS)
         assert new.text(DEFAULTS) == defaults
@@ -350,6 +353,15 @@ def test_interrupted_restore_changes_nothing(agency, bare, tmp_path):
     assert not Path(f"/proc/{pid}").exists(), "pg_restore still runs"
     until(lambda: target.count("pg_stat_activity", "datname = current_database() and pid <> pg_backend_pid()") == 0, 10, "the end of the session")
     assert target.text("select to_regnamespace('leadpipe') is null and to_regclass('public.conversations') is null") == "t"
+
+
+def test_lost_reply_to_the_commit(agency, bare, tmp_path):
+    """The connection ends when the transaction is committed: nobody can say that the database is as before."""
+    target = bare.empty()
+    lost = stand_in(tmp_path / "lost", "psql", f'PATH={PATH} psql "$@"\nexit 2')
+    said = command(target, "restore", str(agency.quiet), code=1, **lost)
+    assert "psql failed (exit status 2); the backup may be restored nevertheless" in said and "as before" not in said
+    assert target.count("conversations") == agency.database.count("conversations")
 
 
 def test_refuses_files_that_cannot_be_restored(agency, bare, tmp_path):
