@@ -31,8 +31,9 @@ struct RestoreCommand: ParsableCommand {
 
   func run() throws {
     signal(SIGPIPE, SIG_IGN)
-    Interruption.catchSignals()
+    // Sending what is held can be interrupted at any time and called again.
     guard let file else { return try HeldNotifications(by: actor.name).release() }
+    Interruption.catchSignals()
     let deadline = timeLimit.deadline
     guard access(file, R_OK) == 0 else {
       throw CommandError("cannot read \(file): \(String(cString: strerror(errno)))")
