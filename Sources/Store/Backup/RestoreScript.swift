@@ -227,7 +227,7 @@ package enum RestoreScript {
     """
   }
 
-  /// Ends the transaction. Nothing of it is kept unless psql reads this.
+  /// Ends the transaction. Nothing of it is kept unless psql reads this. Before it commits, psql writes a line to stdout.
   package static let closing = """
     do $restore$
     declare
@@ -259,6 +259,7 @@ package enum RestoreScript {
       end loop;
     end
     $restore$;
+    \\echo committing
     commit;
 
     """

@@ -31,6 +31,7 @@ struct Restore {
       }
       try session.write(header.rest, until: deadline)
     }
+    var isCommitting = false
     do {
       try session.write(RestoreScript.opening(shim: shim, names: names), until: deadline)
       try run("pre-data")
@@ -39,9 +40,12 @@ struct Restore {
       try session.write(RestoreScript.afterRows(hold: holding ? reason : nil), until: deadline)
       try run("post-data")
       try session.write(RestoreScript.closing, until: deadline)
-      try session.end(until: deadline) { _ in }
+      try session.end(until: deadline) { _ in isCommitting = true }
     } catch let error as CommandError {
-      throw CommandError("\(error); the database is as before")
+      throw CommandError(
+        isCommitting
+          ? "\(error); the backup may be restored nevertheless: if the leads are there, run `leadpipe migrate`"
+          : "\(error); the database is as before")
     }
     return keys.map(\.statement)
   }
