@@ -219,6 +219,17 @@ def test_older_backup_is_migrated(cluster, tmp_path):
     assert sorted(schema(restored)) == sorted(schema(cluster.database(cluster.template)))
 
 
+def test_later_client_programs(agency, bare, tmp_path):
+    """pg_restore sets a parameter since 17 that earlier servers do not have."""
+    later = stand_in(tmp_path / "later", "pg_restore", f'PATH={PATH}\ncase "$*" in *section=*) pg_restore "$@" '
+                     r"| sed '1,40s/^SET lock_timeout = 0;/&\nSET transaction_timeout = 0;/';; " '*) exec pg_restore "$@";; esac')
+    script = subprocess.run([tmp_path / "later" / "pg_restore", "--section=post-data", "--file=-", agency.quiet], capture_output=True, text=True, check=True)
+    assert "\nSET transaction_timeout = 0;\n" in script.stdout[:4096]
+    restored = bare.empty()
+    command(restored, "restore", str(agency.quiet), "--send-pending", **later)
+    assert rows(restored) == rows(agency.database)
+
+
 # ── A database with tables of its own ──
 
 # Who may do what with which table, sequence and function.
@@ -233,17 +244,23 @@ DEFAULTS = """select d.defaclobjtype, d.defaclnamespace::regnamespace, a.grantee
 
 
 def test_website_of_a_supabase_project(tmp_path):
-    """From a project with a website's tables into a new one, whose defaults grant everything to anon."""
+    """From a project with a website's tables into a new one, whose defaults grant everything to anon, and execution of
+    functions not to PUBLIC."""
     projects = SupabaseCluster()
     try:
         site = projects.project(Start("site", site=tuple(SITE), ledger=tuple(SITE_VERSIONS)))
         migrate_project(site)
-        site.run("alter table conversations add column website_mood text; update conversations set website_mood = 'sunny'")
+        site.run("""alter table conversations add column website_mood text; update conversations set website_mood = 'sunny';
+            create function website_greeting() returns text language sql as 'select ''Welcome''; ';
+            create table website_visits (visitor uuid constraint website_visits_visitor_fkey references auth.users (id), day date) partition by range (day)""")
         command(site, "backup", str(tmp_path / "site.dump"))
         new = projects.project(Start("new"))
+        new.run("alter default privileges revoke execute on functions from public")
         defaults = new.text(DEFAULTS)
         text = command(new, "restore", str(tmp_path / "site.dump"), "--send-pending")
         assert "ALTER TABLE public.user_roles ADD CONSTRAINT user_roles_user_id_fkey FOREIGN KEY" in text
+        assert "ALTER TABLE public.website_visits ADD CONSTRAINT website_visits_visitor_fkey FOREIGN KEY" in text
+        assert new.count("pg_constraint", "conname = 'website_visits_visitor_fkey'") == 0
         assert rows(new) == rows(site)
         assert new.text(RIGHTS) == site.text(RIGHTS)
         assert new.text(DEFAULTS) == defaults
@@ -338,6 +355,15 @@ def test_interrupted_restore_changes_nothing(agency, bare, tmp_path):
     assert target.text("select to_regnamespace('leadpipe') is null and to_regclass('public.conversations') is null") == "t"
 
 
+def test_lost_reply_to_the_commit(agency, bare, tmp_path):
+    """The connection ends when the transaction is committed: nobody can say that the database is as before."""
+    target = bare.empty()
+    lost = stand_in(tmp_path / "lost", "psql", f'PATH={PATH} psql "$@"\nexit 2')
+    said = command(target, "restore", str(agency.quiet), code=1, **lost)
+    assert "psql failed (exit status 2); the backup may be restored nevertheless" in said and "as before" not in said
+    assert target.count("conversations") == agency.database.count("conversations")
+
+
 def test_refuses_files_that_cannot_be_restored(agency, bare, tmp_path):
     """Nothing is changed: the database is migrated and has an agent's work, but no lead."""
     target = bare.empty()
@@ -386,6 +412,34 @@ def test_refuses_databases_that_would_lose_something(agency, cluster, bare):
     site.run("create table blog_posts (id int)")
     assert "schema public already has other tables: blog_posts" in command(site, "restore", str(agency.quiet), code=1)
     assert used.count("conversations") == 2
+
+
+# What a website may have beside schema public, and what of ours each depends on.
+DEPENDENT = """
+  create schema site;
+  create view site.open_leads as select customer_name from public.conversations;
+  create table site.notes (lead uuid constraint notes_lead_fkey references public.conversations (id), state public.follow_up_status, updated_at timestamptz);
+  create policy notes_admin on site.notes using (public.has_role(null, 'admin'));
+  create trigger notes_changed before update on site.notes for each row execute function public.update_updated_at_column();
+  create function public.site_lead(c public.conversations) returns text language sql as 'select ''Lead''; ';
+  insert into site.notes (state) values ('scheduled')"""
+
+
+def test_refuses_to_drop_what_others_have_made(agency, bare):
+    """Their objects depend on tables, types and functions that a restore replaces."""
+    site = bare.empty()
+    command(site, "migrate")
+    site.run(DEPENDENT)
+    said = command(site, "restore", str(agency.quiet), code=1)
+    assert ("column state of table site.notes, constraint notes_lead_fkey on table site.notes, function site_lead(conversations), "
+            "policy notes_admin on table site.notes, trigger notes_changed on table site.notes, view site.open_leads\n") in said
+    assert site.text("select state from site.notes") == "scheduled" and site.count("site.open_leads") == 0
+    site.run("""drop view site.open_leads; drop table site.notes; drop function site_lead;
+      insert into user_roles (user_id, role) values (gen_random_uuid(), 'admin')""")
+    assert "already holds 1 user with a role" in command(site, "restore", str(agency.quiet), code=1)
+    site.run("delete from user_roles; create table site.pages (id int primary key, title text default 'New' check (title <> ''))")
+    command(site, "restore", str(agency.quiet))
+    assert site.count("pg_constraint", "conrelid = 'site.pages'::regclass") >= 2
 
 
 def test_refuses_a_backup_of_a_later_release(cluster, tmp_path):

@@ -5,6 +5,7 @@ package enum RestoreScript {
   static let kept = [
     ("conversations", "lead", "leads"), ("agents", "agent", "agents"),
     ("newsletter_subscribers", "newsletter subscriber", "newsletter subscribers"),
+    ("user_roles", "user with a role", "users with roles"),
   ]
 
   /// The beginning of the reason of everything that a restore has held.
@@ -18,7 +19,7 @@ package enum RestoreScript {
   package static func opening(shim: String, names: Set<String>) -> String {
     """
     begin;
-    set client_min_messages = warning;
+    set client_min_messages = error;
     set local lock_timeout = '10s';
     \(emptying(names: names))
     reset lock_timeout;
@@ -30,7 +31,8 @@ package enum RestoreScript {
     """
   }
 
-  /// Waits for captures, checks once more that nothing would be lost, and drops what the migrations have made.
+  /// Waits for captures, checks once more that nothing would be lost, and drops what the migrations have made. Fails if
+  /// that drops an object that is not Leadpipe's.
   private static func emptying(names: Set<String>) -> String {
     let list = names.sorted().map { "'\($0)'" }.joined(separator: ", ")
     let checks = kept.map { table, _, many in
@@ -42,6 +44,7 @@ package enum RestoreScript {
       """
     }.joined(separator: "\n")
     return """
+      \(OtherObjects.noting(besides: list))
       do $restore$
       declare
         v_names constant text[] := array[\(list)];
@@ -86,6 +89,7 @@ package enum RestoreScript {
         execute 'drop table if exists supabase_migrations.schema_migrations, supabase_migrations.seed_files';
       end
       $restore$;
+      \(OtherObjects.requiringAll)
       """
   }
 
@@ -110,24 +114,33 @@ package enum RestoreScript {
     $restore$;
     """
 
-  /// A dump grants what its objects had in addition to PostgreSQL's defaults. Where the database grants more on every
-  /// new object, as Supabase's projects do to anon, these objects would have rights that they never had. So these
-  /// defaults are taken back for the length of the transaction.
+  /// A dump grants and revokes what its objects had beyond PostgreSQL's own defaults. Where the database grants more on
+  /// every new object, as Supabase's projects do to anon, these objects would have rights that they never had; where
+  /// PUBLIC may not execute new functions, they would lack rights. So the database has PostgreSQL's defaults for the
+  /// length of the transaction.
   private static let withoutDefaultPrivileges = """
     create temp table restored_defaults on commit drop as
-      select case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' else 'types' end as kind,
+      select true as was_granted,
+        case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' else 'types' end as kind,
         coalesce('in schema ' || nullif(d.defaclnamespace, 0)::regnamespace, '') as place,
         coalesce(quote_ident(g.rolname), 'public') as grantee, a.privilege_type as privilege, a.is_grantable
       from pg_catalog.pg_default_acl d cross join lateral aclexplode(d.defaclacl) a left join pg_catalog.pg_roles g on g.oid = a.grantee
       where d.defaclrole = (select oid from pg_catalog.pg_roles where rolname = current_user)
         and (d.defaclnamespace = 'public'::regnamespace or d.defaclnamespace = 0)
-        and a.grantee not in (0, d.defaclrole) and d.defaclobjtype in ('r', 'S', 'f', 'T');
+        and a.grantee not in (0, d.defaclrole) and d.defaclobjtype in ('r', 'S', 'f', 'T')
+      union all
+      select false, own.kind, '', 'public', own.privilege, false
+      from (values ('f', 'functions', 'execute'), ('T', 'types', 'usage')) own (type, kind, privilege)
+      join pg_catalog.pg_default_acl d on d.defaclobjtype = own.type::"char" and d.defaclnamespace = 0
+      where d.defaclrole = (select oid from pg_catalog.pg_roles where rolname = current_user)
+        and not exists (select from aclexplode(d.defaclacl) a where a.grantee = 0);
     do $restore$
     declare
       v_item record;
     begin
       for v_item in select * from pg_temp.restored_defaults loop
-        execute format('alter default privileges %s revoke %s on %s from %s', v_item.place, v_item.privilege, v_item.kind, v_item.grantee);
+        execute format(case when v_item.was_granted then 'alter default privileges %s revoke %s on %s from %s'
+          else 'alter default privileges %s grant %s on %s to %s' end, v_item.place, v_item.privilege, v_item.kind, v_item.grantee);
       end loop;
     end
     $restore$;
@@ -214,14 +227,15 @@ package enum RestoreScript {
     """
   }
 
-  /// Ends the transaction. Nothing of it is kept unless psql reads this.
+  /// Ends the transaction. Nothing of it is kept unless psql reads this. Before it commits, psql writes a line to stdout.
   package static let closing = """
     do $restore$
     declare
       v_item record;
     begin
       for v_item in select * from pg_temp.restored_defaults loop
-        execute format('alter default privileges %s grant %s on %s to %s%s', v_item.place, v_item.privilege, v_item.kind, v_item.grantee,
+        execute format(case when v_item.was_granted then 'alter default privileges %s grant %s on %s to %s%s'
+          else 'alter default privileges %s revoke %s on %s from %s' end, v_item.place, v_item.privilege, v_item.kind, v_item.grantee,
           case when v_item.is_grantable then ' with grant option' end);
       end loop;
       -- Supabase's Realtime reads these; the publication belongs to no schema, so a dump of schemas lacks it.
@@ -245,6 +259,7 @@ package enum RestoreScript {
       end loop;
     end
     $restore$;
+    \\echo committing
     commit;
 
     """

@@ -93,7 +93,10 @@ struct Archive {
     var keys: [(String, String)] = []
     var table = ""
     try lines(["--section=post-data", "--no-owner"], until: deadline) { line in
-      if line.hasPrefix("ALTER TABLE ONLY ") { table = String(line.dropFirst("ALTER TABLE ONLY ".count)) }
+      // Without ONLY for a partitioned table.
+      for beginning in ["ALTER TABLE ", "ALTER TABLE ONLY "] where line.hasPrefix(beginning) {
+        table = String(line.dropFirst(beginning.count))
+      }
       guard line.hasPrefix("    ADD CONSTRAINT "), let start = line.firstRange(of: " REFERENCES ")?.upperBound,
         !Self.schemas.contains(where: { line[start...].hasPrefix($0 + ".") })
       else { return }

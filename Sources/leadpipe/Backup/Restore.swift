@@ -15,7 +15,7 @@ struct Restore {
   func load(holding: Bool) throws -> [String] {
     let psql = try PostgresClient("psql", for: url)
     let names = namesInPublic
-    try requireEmpty(names)
+    let server = try requireEmpty(names)
     let shim = try Migrator.read(Layout().supabase + "/shim.sql")
     let keys = try archive.outwardKeys(until: deadline)
     let list = archive.list(without: keys.map(\.entry))
@@ -25,9 +25,13 @@ struct Restore {
     let session = try ClientProcess(
       psql, ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"] + psql.address)
     func run(_ section: String) throws {
-      let script = try archive.script(of: section)
-      try script.read(list, until: deadline) { bytes in try session.write(bytes, until: deadline) }
+      var header = SectionHeader(server: server)
+      try archive.script(of: section).read(list, until: deadline) { bytes in
+        try session.write(header.take(bytes), until: deadline)
+      }
+      try session.write(header.rest, until: deadline)
     }
+    var isCommitting = false
     do {
       try session.write(RestoreScript.opening(shim: shim, names: names), until: deadline)
       try run("pre-data")
@@ -36,14 +40,18 @@ struct Restore {
       try session.write(RestoreScript.afterRows(hold: holding ? reason : nil), until: deadline)
       try run("post-data")
       try session.write(RestoreScript.closing, until: deadline)
-      try session.end(until: deadline) { _ in }
+      try session.end(until: deadline) { _ in isCommitting = true }
     } catch let error as CommandError {
-      throw CommandError("\(error); the database is as before")
+      throw CommandError(
+        isCommitting
+          ? "\(error); the backup may be restored nevertheless: if the leads are there, run `leadpipe migrate`"
+          : "\(error); the database is as before")
     }
     return keys.map(\.statement)
   }
 
-  private func requireEmpty(_ names: Set<String>) throws {
+  /// Throws unless the database may be filled. Returns the major version of its server.
+  private func requireEmpty(_ names: Set<String>) throws -> Int {
     let target = try BackupFailure.translating(url) { () throws(StoreFailure) in
       try Database(url: url, statementSeconds: 60).restoreTarget(
         names: names, beside: Database(url: url), deadline: min(deadline, .steady.adding(seconds: 60)))
@@ -69,6 +77,7 @@ struct Restore {
         "the backup is from PostgreSQL \(archive.server), but this server is \(target.server): restore it on "
           + "\(archive.server) or later")
     }
+    return target.server
   }
 
   /// The names that the migrations use in schema public: `public.NAME`.

@@ -9,16 +9,16 @@ struct RestoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore", abstract: "Restore a backup into the empty database at DATABASE_URL.",
     discussion: """
-      The database must have no leads, agents and subscribers; what else the product has in it is replaced. Everything is \
-      loaded in one transaction: after a failure the database is as before. Then it is migrated to the newest version. \
-      Notifications that were pending in the backup are held, because they may have been sent since; --send-held \
-      sends them. A backup can contain any SQL: restore only files that you trust.
+      The database must have no leads, agents, subscribers and users with roles; what else the product has in it is \
+      replaced. Everything is loaded in one transaction: after a failure the database is as before. Then it is migrated to \
+      the newest version. Notifications that were pending in the backup are held, because they may have been sent since; \
+      --send-held sends them. A backup can contain any SQL: restore only files that you trust.
       """)
 
   @Argument(help: "A file of `leadpipe backup`.", completion: .file()) var file: String?
   @Flag(help: "Only read the whole FILE and report what it is. Needs no database.") var check = false
   @Flag(help: "Do not hold the notifications that were pending in the backup.") var sendPending = false
-  @Flag(help: "Without FILE: send the notifications that a restore has held, marked as possible repeats.")
+  @Flag(help: "Without FILE: send the notifications that a restore has held.")
   var sendHeld = false
   @Option(help: "How long it may take, such as 30m, 12h or 2d.") var timeLimit = TimeLimit.twelveHours
   @OptionGroup var actor: ActorOptions
@@ -31,8 +31,9 @@ struct RestoreCommand: ParsableCommand {
 
   func run() throws {
     signal(SIGPIPE, SIG_IGN)
-    Interruption.catchSignals()
+    // Sending what is held can be interrupted at any time and called again.
     guard let file else { return try HeldNotifications(by: actor.name).release() }
+    Interruption.catchSignals()
     let deadline = timeLimit.deadline
     guard access(file, R_OK) == 0 else {
       throw CommandError("cannot read \(file): \(String(cString: strerror(errno)))")
