@@ -178,6 +178,13 @@ package enum RestoreScript {
       if to_regclass('leadpipe.receipt_sweep') is not null then
         update leadpipe.receipt_sweep set seen = pg_current_snapshot() where seen is not null;
       end if;
+      -- Some may have been ended, or used, since.
+      if to_regclass('public.admin_sessions') is not null then
+        delete from public.admin_sessions where true;
+      end if;
+      if to_regclass('leadpipe.admin_logins') is not null then
+        delete from leadpipe.admin_logins where true;
+      end if;
     end
     $restore$;
     \(hold.map(holding) ?? "")

@@ -38,10 +38,17 @@ final class BackupFile {
     close(descriptor)
     if replaces {
       guard rename(temporary, path) == 0 else { throw failure("write") }
-    } else {
+    } else if link(temporary, path) == 0 {
       // Unlike rename(2), link(2) never replaces a file that another program has made meanwhile.
-      guard link(temporary, path) == 0 else { throw failure("create") }
       unlink(temporary)
+    } else {
+      // Some file systems have no links (FAT, some networks'). There the name is taken first.
+      let hasNoLinks = [EPERM, EOPNOTSUPP, ENOSYS].contains(errno)
+      guard hasNoLinks else { throw failure("create") }
+      let taken = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+      guard taken >= 0 else { throw failure("create") }
+      close(taken)
+      guard rename(temporary, path) == 0 else { throw failure("write") }
     }
     isKept = true
     let folder = open(path.lastIndex(of: "/").map { String(path[...$0]) } ?? ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)

@@ -14,6 +14,12 @@ struct PostgresClient {
   /// Arguments with the parts of the address that no environment variable can have.
   let address: [String]
 
+  /// The words of an address that have no environment variable and may be seen by everyone.
+  private static let harmless: Set<String> = [
+    "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+    "fallback_application_name",
+  ]
+
   /// Finds the program in PATH.
   init(_ name: String, for url: String?) throws {
     let own = processEnvironment()
@@ -33,11 +39,13 @@ struct PostgresClient {
     var address: [String] = []
     if let url {
       guard let given = ConnectionString(url) else { throw CommandError("libpq cannot read DATABASE_URL") }
-      guard given["sslpassword"] == nil else {
-        throw CommandError("\(name) cannot be given sslpassword: use a key without a passphrase")
-      }
       environment.merge(given.environment) { $1 }
-      let rest = given.withoutVariable.sorted { $0.key < $1.key }.map { "\($0.key)=\(Self.quoted($0.value))" }
+      let words = given.withoutVariable.sorted { $0.key < $1.key }
+      // Everyone can read arguments, and some of these words are secrets, such as sslpassword.
+      if let word = words.first(where: { !Self.harmless.contains($0.key) }) {
+        throw CommandError("\(name) cannot be given \(word.key): take it out of DATABASE_URL")
+      }
+      let rest = words.map { "\($0.key)=\(Self.quoted($0.value))" }
       if !rest.isEmpty { address = ["--dbname=" + rest.joined(separator: " ")] }
     }
     self.environment = environment

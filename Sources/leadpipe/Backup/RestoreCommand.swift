@@ -32,9 +32,11 @@ struct RestoreCommand: ParsableCommand {
   func run() throws {
     signal(SIGPIPE, SIG_IGN)
     // Sending what is held can be interrupted at any time and called again.
-    guard let file else { return try HeldNotifications(by: actor.name).release() }
+    guard let name = file else { return try HeldNotifications(by: actor.name).release() }
     Interruption.catchSignals()
     let deadline = timeLimit.deadline
+    // pg_restore would take it for an option.
+    let file = name.hasPrefix("-") ? "./" + name : name
     guard access(file, R_OK) == 0 else {
       throw CommandError("cannot read \(file): \(String(cString: strerror(errno)))")
     }
