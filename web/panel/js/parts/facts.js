@@ -59,7 +59,7 @@ export function factsPanel({ lead, assign, status, note }) {
       const hadFocus = inside.node.contains(document.activeElement);
       inside.node.hidden = !isEdited;
       calm.hidden = isEdited;
-      if (isEdited) area.focus(); else if (hadFocus) edit.focus();
+      if (isEdited) area.focus(); else if (hadFocus) (edit.hidden ? add : edit).focus();
     }
     area.addEventListener('blur', () => { if (!inside.isDirty()) show(false); });
     return { node: h('div', null, calm, inside.node), buttons: [add, edit], update(row) {
