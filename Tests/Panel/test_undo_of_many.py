@@ -116,6 +116,18 @@ def test_focus_stays_when_its_button_goes(opened, leads):
     expect(page.get_by_role("button", name="Add note")).to_be_focused()
 
 
+def test_notes_of_a_colleague_that_are_taken_close_the_field(opened, leads):
+    lead = leads.make("Taken Notes", notes="before")
+    page = opened(f"/admin/conversations/{lead}")
+    page.get_by_role("button", name="Edit notes").click()
+    page.get_by_label("Notes", exact=True).fill("mine")
+    leads.patch(lead, notes="theirs")
+    page.locator(".fact-notes .offer button").click()
+    expect(page.locator(".fact-notes p.text")).to_have_text("theirs")
+    expect(page.get_by_label("Notes", exact=True)).to_be_hidden()
+    expect(page.get_by_role("button", name="Edit notes")).to_be_focused()
+
+
 @pytest.mark.parametrize(("arabic", "add", "text"), ids=["english", "arabic"], argvalues=[
     (False, "Add agent", "must be a whole number from 1 to 1,000"), (True, "إضافة وكيل", "يجب أن يكون عددًا صحيحًا")])
 def test_broken_number_is_called_so(opened, arabic, add, text):

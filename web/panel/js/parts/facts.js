@@ -147,8 +147,13 @@ export function factsPanel({ lead, assign, status, note }) {
       offer.hidden = theirs === base;
       if (!offer.hidden) {
         fill(offer, nodes('field.theirs', { value: theirs || '–' }), ' ',
-          h('button', { type: 'button', class: 'link', onClick: () => { take(theirs); offer.hidden = true; show(); } },
-            t('field.take')));
+          h('button', { type: 'button', class: 'link', onClick: () => {
+            take(theirs);
+            control.focus();
+            offer.hidden = true;
+            show();
+            closed();
+          } }, t('field.take')));
       }
       show();
     } };
