@@ -52,6 +52,9 @@ export function done(text, undo) {
   toast(text, { action: { label: t('undo'), key: 'Z', run: undoLast } });
 }
 
+/** Reports whether a request that failed may succeed later: without a connection, or when the server is busy. */
+export const mayPass = problem => !problem.status || problem.status >= 429;
+
 /** Undoes the last change that can be undone. */
 export async function undoLast() {
   const reason = obstacle();
@@ -63,7 +66,7 @@ export async function undoLast() {
     toast(text ?? t('undo.done'));
   } catch (problem) {
     // What the server could not do now can be undone later.
-    if (!problem.status || problem.status >= 429) stack.push(undo);
+    if (mayPass(problem)) stack.push(undo);
     report(problem);
   }
 }

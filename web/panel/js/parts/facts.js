@@ -59,7 +59,7 @@ export function factsPanel({ lead, assign, status, note }) {
       const hadFocus = inside.node.contains(document.activeElement);
       inside.node.hidden = !isEdited;
       calm.hidden = isEdited;
-      if (isEdited) area.focus(); else if (hadFocus) edit.focus();
+      if (isEdited) area.focus(); else if (hadFocus) (edit.hidden ? add : edit).focus();
     }
     area.addEventListener('blur', () => { if (!inside.isDirty()) show(false); });
     return { node: h('div', null, calm, inside.node), buttons: [add, edit], update(row) {
@@ -147,8 +147,13 @@ export function factsPanel({ lead, assign, status, note }) {
       offer.hidden = theirs === base;
       if (!offer.hidden) {
         fill(offer, nodes('field.theirs', { value: theirs || '–' }), ' ',
-          h('button', { type: 'button', class: 'link', onClick: () => { take(theirs); offer.hidden = true; show(); } },
-            t('field.take')));
+          h('button', { type: 'button', class: 'link', onClick: () => {
+            take(theirs);
+            control.focus();
+            offer.hidden = true;
+            show();
+            closed();
+          } }, t('field.take')));
       }
       show();
     } };

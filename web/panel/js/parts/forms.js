@@ -36,9 +36,10 @@ function mark(control, text) {
 }
 
 function why(control) {
-  const { valueMissing, badInput, rangeUnderflow, rangeOverflow, typeMismatch } = control.validity;
+  const { valueMissing, badInput, rangeUnderflow, rangeOverflow, stepMismatch, typeMismatch } = control.validity;
+  if (badInput && control.type === 'date') return t('fault.date');
   if (valueMissing) return t('fault.required');
-  if (badInput || rangeUnderflow || rangeOverflow) return t('fault.range', { min: Number(control.min),
+  if (badInput || rangeUnderflow || rangeOverflow || stepMismatch) return t('fault.range', { min: Number(control.min),
     max: Number(control.max) });
   return t(typeMismatch && control.type === 'email' ? 'fault.email' : 'fault.length');
 }

@@ -2,7 +2,8 @@
 import { h } from '../lib/dom.js';
 import { label, t } from '../lib/i18n.js';
 
-// What the reasons of the server contain, and the text for it. The first that fits counts.
+// What the reasons of the server contain, and the text for it. The first that fits counts. A text that begins with the
+// name of a channel is for that channel only.
 const WORDS = [
   [/channel_is_archived/, 'slackArchived'],
   [/channel_not_found/, 'slackNoChannel'],
@@ -38,7 +39,9 @@ export const channelName = name => NAMES[name] ?? label('channel', name);
 export function plainReason({ channel, class: kind, reason }) {
   if (!reason) return null;
   // A service that cannot be reached in a way that only a setting mends, such as a wrong address, is the setting's.
-  const found = WORDS.find(([words]) => words.test(reason))?.[1];
+  const isOther = name => ['slack', 'telegram', 'mail'].some(kind => name.startsWith(kind)
+    && kind !== (channel === 'email' ? 'mail' : channel));
+  const found = WORDS.find(([words, name]) => words.test(reason) && !isOther(name))?.[1];
   const key = found === 'unreachable' && kind === 'config' ? 'config' : found ?? (CLASSES.has(kind) ? kind : null);
   return key && t(`reason.${key}`, { channel: channel === 'email' ? t('reason.mailService') : channelName(channel) });
 }

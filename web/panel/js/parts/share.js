@@ -18,7 +18,7 @@ export function deal(rows, people) {
   for (const row of rows) {
     const needs = agent => isOpen(row) && row.assignedAgentId !== agent.id ? 1 : 0;
     const order = people.map((_, index) => people[(turn + index) % people.length]);
-    const agent = order.find(one => room.get(one) >= needs(one));
+    const agent = order.find(one => needs(one) === 0 || room.get(one) > 0);
     if (!agent) { rest.push(row); continue; }
     room.set(agent, room.get(agent) - needs(agent));
     shares.get(agent).push(row);

@@ -14,7 +14,11 @@ export function thread(body, lead, openedAt) {
   const list = h('ol', { class: 'thread', 'aria-label': t('leadTab.messages') });
   const older = h('button', { type: 'button', class: 'button small center',
     hidden: (lead.row.messages?.length ?? 0) < MOST, onClick: loadOlder }, t('thread.older'));
-  const jump = h('button', { type: 'button', class: 'pill', hidden: true, onClick: toEnd });
+  const jump = h('button', { type: 'button', class: 'pill', hidden: true, onClick: () => {
+    toEnd();
+    // The button is gone; the messages have the focus.
+    box.focus({ preventScroll: true });
+  } });
   const box = h('div', { class: 'thread-box', tabindex: '0', role: 'region', 'aria-label': t('leadTab.messages') },
     older, list);
   let earlier = [];

@@ -30,6 +30,7 @@ export function open({ query, outlet, memory }) {
   let filters = read(query, standardTab());
   let [anchor, endLoading, isAll, toldProblem] = [null, null, false, null];
   let counts = memory?.counts ?? {};
+  let isAsking = false;
 
   const heading = h('h1', { tabindex: '-1', class: 'sr' }, t('nav.inbox'));
   const tabs = h('div', { class: 'switches tabs', role: 'group', 'aria-label': t('tabs.label') },
@@ -52,10 +53,14 @@ export function open({ query, outlet, memory }) {
 
   const show = tab => change({ ...filters, tab, assignedAgentIds: [] });
 
-  function change(next, isTyping = false) {
-    filters = next;
+  function keepAddress() {
     const search = write(filters, standardTab());
     rewrite(`/admin/inbox${search ? `?${search}` : ''}`);
+  }
+
+  function change(next, isTyping = false) {
+    filters = next;
+    keepAddress();
     if (!isTyping) clearSelection();
     bar.update(filters);
     const sayFound = () => { if (isTyping && list.total !== null) say(t('inbox.found', { count: list.total })); };
@@ -185,11 +190,17 @@ export function open({ query, outlet, memory }) {
     if (!rows.length) { toast(t('select.first')); return; }
     const reason = obstacle();
     if (reason) { toast(reason, { isError: true }); return; }
+    // One dialog at a time, also while it is on its way.
+    if (isAsking) return;
     try {
       // In the order of the list, also if they were selected in another.
       const places = new Map(list.rows.map((row, index) => [row.id, index]));
       rows.sort((a, b) => (places.get(a.id) ?? MOST) - (places.get(b.id) ?? MOST));
-      const wanted = await askChange(name, rows, [...new Set(list.rows.flatMap(row => row.tags))].sort());
+      isAsking = true;
+      const wanted = await askChange(name, rows, [...new Set(list.rows.flatMap(row => row.tags))].sort())
+        .finally(() => { isAsking = false; });
+      // The answer to who one is decides which tab an address without one means.
+      if (!life.isOver) keepAddress();
       if (!wanted) return;
       const failed = await changeMany(wanted.parts, wanted.text);
       const sent = new Set(wanted.parts.flatMap(part => part.rows.map(row => row.id)));
