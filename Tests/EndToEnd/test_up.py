@@ -1,5 +1,6 @@
 """`leadpipe up`: start, stop, settings, and what happens when a process dies."""
 
+import contextlib
 import json
 import os
 import re
@@ -409,9 +410,13 @@ def test_sink_receives_notifications_without_channels():
 
 def test_sink_takes_no_port_that_another_program_holds(database):
     """Also if nobody listens on it: the local port of a connection to another program can be the next one."""
-    port = free_port()
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", port + 1))
+    with contextlib.ExitStack() as stack:
+        while True:
+            port, held = free_port(), stack.enter_context(socket.socket())
+            # Another program may hold the next port too, and listen on it.
+            with contextlib.suppress(OSError):
+                held.bind(("127.0.0.1", port + 1))
+                break
         with Instance(port=port, DATABASE_URL=database.url) as instance:
             assert f":{port + 1} " not in instance.wait_out("received")
             instance.capture(TEST_USER)

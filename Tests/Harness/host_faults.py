@@ -172,4 +172,5 @@ class Run:
         form = {"customerName": "Sara", "customerEmail": "sara@example.com"}
         statuses = [site.ask(site.entries[n % 3], "/api/contact", {**form, "message": f"Message {n}"}, site.CLIENTS - 2)[0] for n in range(9)]
         assert statuses == [201] * 5 + [429] * 4
-        assert (wait := site.cluster.keepalives()) <= KEEPALIVE, f"the database asks for a sign of life after {wait:.0f} s"
+        # A session that is just being opened has the kernel's two hours until PostgreSQL has read its options.
+        until(lambda: site.cluster.keepalives() <= KEEPALIVE, 5, "sessions whose peers are soon asked for a sign of life")
