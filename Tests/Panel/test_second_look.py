@@ -117,7 +117,7 @@ def test_assign_to_me_asks_who_one_is_and_remembers_it(opened, leads, team):
 
 @pytest.fixture(scope="module")
 def failed(leads, database):
-    """A lead with a failed delivery for each kind of reason, and one whose reason nobody knows."""
+    """A lead with three failed deliveries: the panel explains the reasons of two, and does not know the third."""
     lead = leads.make("Delivery Of Dana")
     event = database.value(f"select id from public.lead_events where conversation_id = '{lead}' limit 1")
     for place, (channel, kind, reason) in enumerate([

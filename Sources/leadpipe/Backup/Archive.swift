@@ -44,7 +44,7 @@ struct Archive {
     func value(_ name: String) -> String {
       lines.lazy.compactMap { line in line.firstRange(of: name).map { String(line[$0.upperBound...]) } }.first ?? ""
     }
-    // The text becomes part of the reason of what is held.
+    // The reason of each held notification contains this text, so it has harmless characters only.
     createdAt = value("Archive created at ").filter {
       $0.isASCII && ($0.isLetter || $0.isNumber || " :+-".contains($0))
     }

@@ -82,23 +82,11 @@ struct Restore {
 
   /// The names that the migrations use in schema public: `public.NAME`.
   private var namesInPublic: Set<String> {
-    var names: Set<String> = []
-    for migration in migrations {
-      let bytes = Array(migration.script.utf8)
-      let prefix = Array("public.".utf8)
-      var index = 0
-      while index + prefix.count < bytes.count {
-        guard bytes[index] == prefix[0], bytes[index..<(index + prefix.count)].elementsEqual(prefix) else {
-          index += 1
-          continue
-        }
-        index += prefix.count
-        let start = index
-        while index < bytes.count, Self.isOfName(bytes[index]) { index += 1 }
-        if index > start { names.insert(String(decoding: bytes[start..<index], as: UTF8.self)) }
-      }
+    let prefix = Array("public.".utf8)
+    let parts = migrations.flatMap {
+      Array($0.script.utf8).split(separator: prefix, omittingEmptySubsequences: false).dropFirst()
     }
-    return names
+    return Set(parts.map { String(decoding: $0.prefix(while: Self.isOfName), as: UTF8.self) }).subtracting([""])
   }
 
   private static func isOfName(_ byte: UInt8) -> Bool {

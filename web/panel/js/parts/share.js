@@ -7,8 +7,8 @@ import { busyness, readAgents } from './assign.js';
 import { buttons, modal } from './dialogs.js';
 
 /**
- * Deals rows to agents in turn, in the order of both. An agent without room for another open lead is passed over; who
- * has a lead already needs no room for it. Returns {shares: a Map of agents to rows, rest: the rows that are left}.
+ * Deals rows to agents in turn, in the order of both. An agent without room gets no further open leads. A lead needs no
+ * room at the agent who already has it. Returns {shares: a Map of agents to rows, rest: the rows that are left}.
  */
 export function deal(rows, people) {
   const shares = new Map(people.map(agent => [agent, []]));
